@@ -1,0 +1,36 @@
+// One JSON line per fact on standard output. What must never be in a log is cut out here, whoever logs it.
+import { pino, type Logger } from 'pino'
+
+/** Names of fields that hold secrets or mail addresses, at the top and one level down. */
+const SECRET_FIELDS = [
+  'authorization', 'cookie', 'secret', 'password', 'key', 'token', 'email', 'billing_email', 'to', 'recipients', 'number',
+]
+
+/** Secrets have shapes: our API keys, Stripe's keys, and webhook secrets are cut out of any text. */
+const SECRET_SHAPES = /\b(pd_(?:op|acct)_|sk_(?:test|live)_|rk_(?:test|live)_|whsec_)[A-Za-z0-9_-]+/g
+const MAIL_ADDRESS = /[^\s"<>@]+@[^\s"<>@]+\.[^\s"<>@]+/g
+const CONNECTION_PASSWORD = /(postgres(?:ql)?|rediss?):\/\/([^:@/\s]*):[^@/\s]*@/g
+
+/** Cuts secrets and mail addresses out of a text, for logs and kept error reasons. */
+export const scrub = (text: string): string =>
+  text
+    .replace(CONNECTION_PASSWORD, '$1://$2:[cut]@')
+    .replace(SECRET_SHAPES, '$1[cut]')
+    .replace(MAIL_ADDRESS, '[mail address]')
+
+export function createLog(options: { name: string; level: string; stream?: { write(line: string): void } }): Logger {
+  const settings = {
+    name: options.name,
+    level: options.level,
+    base: { process: options.name },
+    redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]), censor: '[cut]' },
+    serializers: { err: serializeError },
+    hooks: { streamWrite: (line: string) => scrub(line) },
+  }
+  return options.stream ? pino(settings, options.stream) : pino(settings)
+}
+
+function serializeError(error: unknown) {
+  if (!(error instanceof Error)) return { message: String(error) }
+  return { type: error.name, message: error.message, stack: error.stack, code: (error as { code?: unknown }).code }
+}

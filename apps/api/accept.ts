@@ -1,0 +1,107 @@
+// Accepting an action: recorded and staged in one statement of the database, then told to the queue. From then on it is
+// done or refused exactly once, whatever dies.
+import applyAction from '../../jobs/licenses/apply-action.job.ts'
+import { newId, toPublicId } from '../adapters/ids.ts'
+import type { Call, Reply } from './context.ts'
+import { idempotencyKey, keyInProgress, keyReused, requestHash } from './idempotency.ts'
+import { actionResult, actionView, findAction, type ActionRow } from './license-reader.ts'
+import { Problem, refusalProblem } from './problem.ts'
+
+/** The longest a request may ask to wait; longer ones only tie up connections. */
+const WAIT_MAX_S = 60
+
+/** RFC 7240: Prefer: wait=10. */
+export function preferredWaitMs(call: Call): number {
+  const match = /(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])/i.exec(call.request.get('prefer') ?? '')
+  return match ? Math.min(Number(match[1]), WAIT_MAX_S) * 1_000 : 0
+}
+
+interface Accepted {
+  readonly id: string
+  /** Null when the action was there already. */
+  readonly jobId: string | null
+}
+
+type Verdict = 'accepted' | 'replayed' | 'key_reused' | 'in_progress' | 'too_early'
+
+/**
+ * Records an action of the caller's account and answers as asked: at once with 202, or with its end.
+ * @param input already checked
+ * @param status of a successful end: 201 where something was made
+ */
+export async function acceptAction(call: Call, kind: string, input: object, status: 200 | 201): Promise<Reply> {
+  const { services } = call
+  const waitMs = preferredWaitMs(call)
+  const id = newId()
+  let expectation = services.waiter.expect(id)
+  try {
+    const accepted = await record(call, id, kind, input)
+    if (accepted.id !== id) {
+      expectation.forget()
+      expectation = services.waiter.expect(accepted.id)
+    }
+    if (accepted.jobId !== null) {
+      services.relay.offer([{ id: accepted.jobId, name: applyAction.name, payload: { action: id } }])
+    }
+    const action = await awaitEnd(call, accepted.id, waitMs, expectation.ended)
+    return await answer(call, action, status, waitMs, accepted.jobId === null)
+  } finally {
+    expectation.forget()
+  }
+}
+
+/** A day may be counted between reading the clock and recording: then the clock is read again. Twice is never seen. */
+const TRIES = 5
+
+async function record(call: Call, id: string, kind: string, input: object): Promise<Accepted> {
+  const { services, caller, accountId } = call
+  const key = idempotencyKey(call)
+  const hash = requestHash(kind, input)
+  const jobId = newId()
+  for (let attempt = 0; attempt < TRIES; attempt += 1) {
+    const at = await services.clock.now()
+    const rows = await services.db.prisma.$queryRaw<{ verdict: Verdict; id: string | null }[]>`
+      SELECT verdict, action_id AS id FROM accept_action(
+        ${accountId}::uuid, ${id}::uuid, ${kind}, ${JSON.stringify(input)}::jsonb, ${`key:${caller.keyId}`},
+        ${at}::timestamptz, ${jobId}::uuid, ${applyAction.name}, ${key}, ${hash})`
+    const { verdict, id: known } = rows[0]!
+    if (verdict === 'accepted') return { id, jobId }
+    if (verdict === 'replayed' && known !== null) return { id: known, jobId: null }
+    if (verdict === 'key_reused') throw keyReused()
+    if (verdict === 'in_progress') throw keyInProgress()
+  }
+  throw new Problem(503, 'unavailable', 'The day is being closed. Try again in a moment.')
+}
+
+async function awaitEnd(
+  call: Call,
+  id: string,
+  waitMs: number,
+  ended: (timeoutMs: number) => Promise<boolean>,
+): Promise<ActionRow> {
+  const until = performance.now() + waitMs
+  for (;;) {
+    const action = await call.services.db.withAccount(call.accountId, (tx) => findAction(tx, call.accountId, id))
+    if (!action) throw new Error(`accepted action ${id} is not there`)
+    const left = until - performance.now()
+    if (action.endedAt !== null || left <= 0) return action
+    await ended(left)
+  }
+}
+
+async function answer(call: Call, action: ActionRow, status: number, waitMs: number, replayed: boolean): Promise<Reply> {
+  const { services, accountId } = call
+  const headers = {
+    Location: `/v1/actions/${toPublicId('action', action.id)}`,
+    ...(waitMs > 0 && { 'Preference-Applied': `wait=${waitMs / 1_000}` }),
+    ...(replayed && { 'Idempotent-Replayed': 'true' }),
+  }
+  const waited = waitMs > 0 && action.endedAt !== null
+  if (waited && action.error) throw refusalProblem(action.error)
+  const result = action.result
+    ? await services.db.withAccount(accountId, (tx) => actionResult(tx, action, services.secrets))
+    : null
+  if (!waited) return { status: 202, body: actionView(action, result), headers }
+  const body = result && 'license' in result ? result.license : result
+  return { status, body, headers }
+}

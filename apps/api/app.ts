@@ -1,0 +1,98 @@
+// The Express application: few middlewares, then the routes, then one place where every error becomes a problem.
+import express, { type Express } from 'express'
+import { rateLimit } from 'express-rate-limit'
+import helmet from 'helmet'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { hashApiSecret } from '../adapters/secrets.ts'
+import { bearer } from './auth.ts'
+import type { Services } from './context.ts'
+import { openApiDocument } from './openapi.ts'
+import { notFound, Problem, problemHandler, sendProblem } from './problem.ts'
+import { expressPath, routeHandler, type Route } from './route.ts'
+import { accountRoutes } from './routes/account.ts'
+import { actionRoutes } from './routes/actions.ts'
+import { adminRoutes } from './routes/admin.ts'
+import { invoiceRoutes } from './routes/invoices.ts'
+import { licenseRoutes } from './routes/licenses.ts'
+import { paymentMethodRoutes } from './routes/payment-methods.ts'
+import { mountSystem } from './routes/system.ts'
+
+export const routes: readonly Route[] = [
+  ...licenseRoutes, ...accountRoutes, ...invoiceRoutes, ...paymentMethodRoutes, ...actionRoutes, ...adminRoutes,
+]
+
+/** A thousand license ids with their names fit; nothing we take is larger. */
+const BODY_MAX = '100kb'
+
+export interface AppOptions {
+  readonly services: Services
+  /** Requests a minute, per key (or address, without one). */
+  readonly rateLimitPerMinute: number
+  /** The sandbox's own calls, mounted before the rest. */
+  readonly extend?: (app: Express) => void
+}
+
+export function createApp({ services, rateLimitPerMinute, extend }: AppOptions): Express {
+  const app = express()
+  app.set('etag', false)
+  app.disable('x-powered-by')
+  app.set('query parser', 'simple')
+  mountSystem(app, services)
+  app.use(helmet({ contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } }, hsts: false }))
+  mountDocs(app)
+  app.use(limiter(rateLimitPerMinute))
+  app.use(express.json({ limit: BODY_MAX, strict: true, type: 'application/json' }))
+  extend?.(app)
+  for (const route of routes) app[route.method](expressPath(route.path), routeHandler(route, services))
+  mountMethodNotAllowed(app)
+  app.use(() => {
+    throw notFound()
+  })
+  app.use(problemHandler(services.log))
+  return app
+}
+
+function limiter(perMinute: number) {
+  return rateLimit({
+    windowMs: 60_000,
+    limit: perMinute,
+    standardHeaders: 'draft-8',
+    legacyHeaders: false,
+    // By key where there is one, so that one partner behind a shared address does not starve another.
+    keyGenerator: (request) => {
+      const secret = bearer(request)
+      return secret === null ? (request.socket.remoteAddress ?? 'unknown') : Buffer.from(hashApiSecret(secret)).toString('base64')
+    },
+    handler: (_request, response) =>
+      sendProblem(response, new Problem(429, 'rate_limited', 'Too many requests. Slow down, and see the RateLimit headers.')),
+  })
+}
+
+/** A known path with another method says so, and which are known. */
+function mountMethodNotAllowed(app: Express): void {
+  const methods = Map.groupBy(routes, (route) => expressPath(route.path))
+  for (const [path, list] of methods) {
+    app.all(path, (_request, response) => {
+      response.setHeader('Allow', list.map((route) => route.method.toUpperCase()).join(', '))
+      throw new Problem(405, 'method_not_allowed', 'This path does not know that method.')
+    })
+  }
+}
+
+/** The OpenAPI document, and Swagger UI from its package: nothing is fetched from elsewhere. */
+function mountDocs(app: Express): void {
+  const document = JSON.stringify(openApiDocument(routes))
+  app.get('/v1/openapi.json', (_request, response) => void response.type('application/json').send(document))
+  const assets = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'))
+  app.get('/docs', (_request, response) => void response.type('html').send(DOCS_PAGE))
+  app.get('/docs/start.js', (_request, response) => void response.type('js').send(DOCS_SCRIPT))
+  for (const file of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
+    app.get(`/docs/${file}`, (_request, response) => void response.sendFile(join(assets, file), { dotfiles: 'allow' }))
+  }
+}
+
+const DOCS_PAGE = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Perdiem API</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/docs/swagger-ui.css"></head>
+<body><div id="ui"></div><script src="/docs/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script></body></html>`
+const DOCS_SCRIPT = `SwaggerUIBundle({ url: '/v1/openapi.json', dom_id: '#ui', deepLinking: true, validatorUrl: null })`

@@ -1,0 +1,91 @@
+// The web process: checks, records, stages, answers. It never rates, renders, charges or mails.
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import type { Express } from 'express'
+import { join, resolve } from 'node:path'
+import { queues } from '../../jobs/catalog.ts'
+import { sandboxClock, wallClock } from '../adapters/clock.ts'
+import { connectDatabase } from '../adapters/database.ts'
+import { createFiles } from '../adapters/files.ts'
+import { createLog } from '../adapters/log.ts'
+import { createRelay, type Relay } from '../adapters/outbox.ts'
+import { connectQueue } from '../adapters/queue.ts'
+import { createSecrets } from '../adapters/secrets.ts'
+import { connectStripe, stripeProvider, verifyWebhook } from '../adapters/stripe.ts'
+import { apiConfig, type ApiConfig } from '../config.ts'
+import { runProcess, type Running } from '../lifecycle.ts'
+import { createApp } from './app.ts'
+import type { Services } from './context.ts'
+import { createActionWaiter } from './waiting.ts'
+
+/** A transaction of the API that takes longer than this holds up a person; it is ended. */
+const TRANSACTION_TIMEOUT_MS = 20_000
+/** Six thousand a minute is a hundred a second from one key: no partner's portal, and no crowd either. */
+const RATE_LIMIT_PER_MINUTE = 6_000
+
+const PORT = 3_000
+
+export async function startApi(config: ApiConfig): Promise<Running> {
+  const log = createLog({ name: 'api', level: config.LOG_LEVEL ?? 'info' })
+  const onError = (error: unknown): void => log.warn({ err: error }, 'queue')
+  const queue = connectQueue(config.API_DATABASE_URL, queues, onError)
+  const relay = createRelay(queue, onError)
+  const db = connectDatabase({
+    url: config.API_DATABASE_URL, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS, onStaged: (rows) => relay.offer(rows),
+  })
+  const waiter = createActionWaiter(config.API_DATABASE_URL, onError)
+  const stripe = connectStripe({ secretKey: config.STRIPE_SECRET_KEY, url: config.STRIPE_URL })
+  const home = resolve(config.PERDIEM_HOME ?? '.perdiem')
+  const secrets = [config.STRIPE_WEBHOOK_SECRET, config.STRIPE_WEBHOOK_SECRET_OLD].filter((secret) => secret !== undefined)
+  const services: Services = {
+    db, relay, waiter, log,
+    clock: config.PERDIEM_SANDBOX === undefined ? wallClock : sandboxClock(db.prisma),
+    secrets: createSecrets(config.PERDIEM_SECRET),
+    stripe: stripeProvider(stripe),
+    verifyWebhook: (body, signature) => verifyWebhook(stripe, body, signature, secrets),
+    files: createFiles(join(home, 'files')),
+    publicUrl: config.PUBLIC_URL ?? `http://127.0.0.1:${config.PORT ?? PORT}`,
+  }
+  const sandbox = config.PERDIEM_SANDBOX === undefined ? null : await loadSandbox(config, services, relay)
+  const app = createApp({
+    services,
+    rateLimitPerMinute: config.RATE_LIMIT_PER_MINUTE ?? RATE_LIMIT_PER_MINUTE,
+    ...(sandbox && { extend: sandbox.mount }),
+  })
+  const { url, close } = await listen(app, config)
+  log.info({ url }, 'listening')
+  return {
+    ready: url,
+    async stop() {
+      await close()
+      await relay.drain()
+      await Promise.allSettled([waiter.close(), sandbox?.close(), queue.close(), db.close()])
+    },
+  }
+}
+
+/** Loaded only in the sandbox: production has none of it in memory. */
+async function loadSandbox(config: ApiConfig, services: Services, relay: Relay) {
+  const { createSandbox } = await import('../sandbox/routes.ts')
+  return createSandbox(config, services, relay)
+}
+
+async function listen(app: Express, config: ApiConfig): Promise<{ url: string; close(): Promise<void> }> {
+  const host = config.HOST ?? '127.0.0.1'
+  const server = app.listen(config.PORT ?? PORT, host)
+  // A partner's slow client must not hold a connection for ever.
+  server.requestTimeout = 90_000
+  server.headersTimeout = 20_000
+  await Promise.race([once(server, 'listening'), once(server, 'error').then(([error]) => Promise.reject(error))])
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://${host}:${port}`,
+    close: () =>
+      new Promise((done) => {
+        server.close(() => done())
+        server.closeIdleConnections()
+      }),
+  }
+}
+
+if (import.meta.main) await runProcess(() => startApi(apiConfig()))

@@ -1,0 +1,104 @@
+// The only reader of the environment: parsed once, at start, with every bad variable named.
+import { z } from 'zod'
+
+const port = z.coerce.number().int().min(0).max(65_535)
+const postgresUrl = z.url({ protocol: /^postgres(ql)?$/ })
+/** An empty variable is one that was not set: compose files and shells make no difference. */
+const optional = <T extends z.ZodType>(schema: T) => z.preprocess((value) => (value === '' ? undefined : value), schema.optional())
+
+const common = z.object({
+  NODE_ENV: optional(z.enum(['production', 'development', 'test'])),
+  LOG_LEVEL: optional(z.enum(['debug', 'info', 'warn', 'error', 'silent'])),
+  PERDIEM_HOME: optional(z.string().min(1)),
+  PERDIEM_SECRET: z.string().min(32, 'needs at least 32 characters of entropy'),
+  STRIPE_SECRET_KEY: z.string().regex(/^(sk|rk)_(test|live)_/, 'must be a secret or restricted key of Stripe'),
+  STRIPE_URL: optional(z.url()),
+  /** Set by the sandbox alone: its supervisor's folder. Its presence turns the sandbox's own calls on. */
+  PERDIEM_SANDBOX: optional(z.string().min(1)),
+})
+
+const apiVariables = common.extend({
+  PORT: optional(port),
+  HOST: optional(z.string().min(1)),
+  API_DATABASE_URL: postgresUrl,
+  /** Only in the sandbox: the clock's mover stages ticks as the worker does. */
+  WORKER_DATABASE_URL: optional(postgresUrl),
+  STRIPE_WEBHOOK_SECRET: z.string().startsWith('whsec_'),
+  STRIPE_WEBHOOK_SECRET_OLD: optional(z.string().startsWith('whsec_')),
+  RATE_LIMIT_PER_MINUTE: optional(z.coerce.number().int().min(1)),
+  PUBLIC_URL: optional(z.url()),
+})
+
+const workerVariables = common.extend({
+  WORKER_DATABASE_URL: postgresUrl,
+  SMTP_URL: optional(z.url({ protocol: /^smtps?$/ })),
+  MAIL_FROM: optional(z.string().min(3)),
+  PUPPETEER_EXECUTABLE_PATH: optional(z.string().min(1)),
+})
+
+const sandboxVariables = z.object({
+  PORT: optional(port),
+  PERDIEM_HOME: optional(z.string().min(1)),
+  SANDBOX_OPERATOR_KEY: optional(z.string().min(16, 'needs at least 16 characters').max(200)),
+  SANDBOX_SEED: optional(z.enum(['none', 'demo'])),
+  SANDBOX_NOW: optional(z.iso.datetime({ offset: true })),
+  LOG_LEVEL: optional(z.enum(['debug', 'info', 'warn', 'error', 'silent'])),
+  NODE_ENV: optional(z.string()),
+  PUPPETEER_EXECUTABLE_PATH: optional(z.string().min(1)),
+})
+
+export type ApiConfig = z.infer<typeof apiVariables>
+export type WorkerConfig = z.infer<typeof workerVariables>
+export type SandboxConfig = z.infer<typeof sandboxVariables>
+
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+function parse<T extends z.ZodObject>(schema: T, environment: NodeJS.ProcessEnv): z.infer<T> {
+  const result = schema.safeParse(environment)
+  if (result.success) return result.data
+  const lines = result.error.issues.map((issue) => {
+    const name = String(issue.path[0])
+    return environment[name] ? `  ${name}: ${issue.message}` : `  ${name}: is not set`
+  })
+  throw new ConfigError(`The configuration is not usable (README, Configuration):\n${[...new Set(lines)].join('\n')}`)
+}
+
+function refuseSandboxInProduction(config: { NODE_ENV?: string | undefined; PERDIEM_SANDBOX?: string | undefined }): void {
+  if (config.NODE_ENV === 'production' && config.PERDIEM_SANDBOX !== undefined) {
+    throw new ConfigError('The sandbox does not run in production: unset PERDIEM_SANDBOX or NODE_ENV.')
+  }
+}
+
+/** @throws ConfigError naming every bad variable */
+export function apiConfig(environment = process.env): ApiConfig {
+  const config = parse(apiVariables, environment)
+  refuseSandboxInProduction(config)
+  return config
+}
+
+/** @throws ConfigError naming every bad variable */
+export function workerConfig(environment = process.env): WorkerConfig {
+  const config = parse(workerVariables, environment)
+  refuseSandboxInProduction(config)
+  if (config.PERDIEM_SANDBOX === undefined && (!config.SMTP_URL || !config.MAIL_FROM)) {
+    throw new ConfigError('The configuration is not usable (README, Configuration):\n  SMTP_URL and MAIL_FROM: are not set')
+  }
+  return config
+}
+
+/** @throws ConfigError naming every bad variable */
+export function sandboxConfig(environment = process.env): SandboxConfig {
+  const config = parse(sandboxVariables, environment)
+  if (config.NODE_ENV === 'production') {
+    throw new ConfigError('npm start is the sandbox, which does not run in production: see the Procfile for the processes that do.')
+  }
+  return config
+}
+
+/** The environment children inherit: nothing of ours by accident. */
+export const childEnvironment = (variables: Record<string, string | undefined>): NodeJS.ProcessEnv => {
+  const { PATH, HOME, LANG, TZ, TMPDIR, NODE_EXTRA_CA_CERTS } = process.env
+  return { PATH, HOME, LANG, TZ, TMPDIR, NODE_EXTRA_CA_CERTS, ...variables }
+}

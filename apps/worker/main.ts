@@ -1,0 +1,106 @@
+// A worker process: works the queues named on its command line. One program; the Procfile starts it twice, because
+// documents need a browser's memory and nothing else does.
+import { join, resolve } from 'node:path'
+import { catalog, queues, ticks } from '../../jobs/catalog.ts'
+import { stage } from '../../jobs/kit/stage.ts'
+import type { Mailer, Ports } from '../../jobs/kit/ports.ts'
+import { sandboxClock, wallClock, type SandboxClock } from '../adapters/clock.ts'
+import { connectDatabase } from '../adapters/database.ts'
+import { createFiles } from '../adapters/files.ts'
+import { newId } from '../adapters/ids.ts'
+import { createLog } from '../adapters/log.ts'
+import { folderMailer, smtpMailer } from '../adapters/mailer.ts'
+import { createRelay, sweep, workStaged } from '../adapters/outbox.ts'
+import { createPdfRenderer } from '../adapters/pdf.ts'
+import { connectQueue, startWorkers } from '../adapters/queue.ts'
+import { createSecrets } from '../adapters/secrets.ts'
+import { connectStripe, stripeProvider } from '../adapters/stripe.ts'
+import { ConfigError, workerConfig, type WorkerConfig } from '../config.ts'
+import { runProcess, type Running } from '../lifecycle.ts'
+
+/**
+ * Jobs at once, per queue and process. Most wait for PostgreSQL or Stripe; a count of days is a heavy statement, and a
+ * page is printed by one browser.
+ */
+const CONCURRENCY: Record<string, number> = { usage: 2, documents: 2, payments: 8, licenses: 8 }
+const CONCURRENCY_ELSE = 4
+/** How soon work that the relay lost is found again. */
+const SWEEP_EVERY_MS = 1_000
+
+/** @throws ConfigError when a queue does not exist */
+export function queuesOf(names: readonly string[]): string[] {
+  const unknown = names.filter((name) => !queues.includes(name))
+  if (names.length === 0 || unknown.length > 0) {
+    throw new ConfigError(`Name the queues to work, of: ${queues.join(', ')}. Unknown: ${unknown.join(', ') || 'none named'}.`)
+  }
+  return [...new Set(names)]
+}
+
+export async function startWorker(config: WorkerConfig, names: readonly string[]): Promise<Running> {
+  const worked = queuesOf(names)
+  const log = createLog({ name: worked.join('+'), level: config.LOG_LEVEL ?? 'info' })
+  const onError = (error: unknown): void => log.warn({ err: error }, 'queue')
+  const queue = connectQueue(config.WORKER_DATABASE_URL, queues, onError)
+  const relay = createRelay(queue, onError)
+  const db = connectDatabase({ url: config.WORKER_DATABASE_URL, onStaged: (rows) => relay.offer(rows) })
+  const clock = config.PERDIEM_SANDBOX === undefined ? wallClock : sandboxClock(db.prisma)
+  const home = resolve(config.PERDIEM_HOME ?? '.perdiem')
+  const mailer = mailerOf(config, home)
+  const pdf = createPdfRenderer({ home, executablePath: config.PUPPETEER_EXECUTABLE_PATH, log })
+  const ports: Ports = {
+    db, clock, newId, mailer, pdf, log,
+    keys: createSecrets(config.PERDIEM_SECRET),
+    stripe: stripeProvider(connectStripe({ secretKey: config.STRIPE_SECRET_KEY, url: config.STRIPE_URL })),
+    files: createFiles(join(home, 'files')),
+  }
+  await queue.keepSchedules(ticks.filter((tick) => worked.includes(tick.name.split('.')[0]!)))
+  const workers = startWorkers(
+    config.WORKER_DATABASE_URL,
+    new Map(worked.map((name) => [name, CONCURRENCY[name] ?? CONCURRENCY_ELSE])),
+    { work: (id) => workStaged(id, db, ports), tick: (name, at) => stageTick(ports, name, at) },
+    onError,
+  )
+  const sweeper = keepSweeping(async () => void (await sweep(db, queue, await clock.now())), onError)
+  log.info({ queues: worked }, 'working')
+  return {
+    ready: worked.join(', '),
+    async stop() {
+      await sweeper.stop()
+      await workers.close()
+      await relay.drain()
+      mailer.close?.()
+      await Promise.allSettled([pdf.close(), queue.close(), db.close()])
+    },
+  }
+}
+
+function mailerOf(config: WorkerConfig, home: string): Mailer & { close?(): void } {
+  if (config.PERDIEM_SANDBOX !== undefined) return folderMailer(join(home, 'mail'))
+  return smtpMailer(config.SMTP_URL!, config.MAIL_FROM!)
+}
+
+/** A schedule fired. It is staged like any other job: recorded, retried, seen. */
+async function stageTick({ db, clock, log }: Ports, name: string, at: Date): Promise<void> {
+  const tick = catalog.get(name)
+  if (!tick) return log.warn({ tick: name }, 'a schedule of an earlier version fired')
+  // Where business time stands still, only its mover fires ticks.
+  if ('standsStill' in clock && (await (clock as SandboxClock).standsStill())) return
+  await db.acrossAccounts((tx) => stage(tx, tick, { at: at.toISOString() }))
+}
+
+function keepSweeping(once: () => Promise<void>, onError: (error: unknown) => void): { stop(): Promise<void> } {
+  let stopped = false
+  let running: Promise<void> = Promise.resolve()
+  const timer = setInterval(() => {
+    running = running.then(() => (stopped ? undefined : once())).catch(onError)
+  }, SWEEP_EVERY_MS)
+  return {
+    async stop() {
+      stopped = true
+      clearInterval(timer)
+      await running
+    },
+  }
+}
+
+if (import.meta.main) await runProcess(() => startWorker(workerConfig(), process.argv.slice(2)))
