@@ -4,7 +4,8 @@ import { z } from 'zod'
 const port = z.coerce.number().int().min(0).max(65_535)
 const postgresUrl = z.url({ protocol: /^postgres(ql)?$/ })
 /** An empty variable is one that was not set: compose files and shells make no difference. */
-const optional = <T extends z.ZodType>(schema: T) => z.preprocess((value) => (value === '' ? undefined : value), schema.optional())
+const optional = <T extends z.ZodType>(schema: T) =>
+  z.preprocess((value) => (value === '' ? undefined : value), schema.optional())
 
 const common = z.object({
   NODE_ENV: optional(z.enum(['production', 'development', 'test'])),
@@ -29,10 +30,13 @@ const apiVariables = common.extend({
   PUBLIC_URL: optional(z.url()),
 })
 
+const smtpUrl = z.url({ protocol: /^smtps?$/ })
+const mailFrom = z.string().min(3)
+
 const workerVariables = common.extend({
   WORKER_DATABASE_URL: postgresUrl,
-  SMTP_URL: optional(z.url({ protocol: /^smtps?$/ })),
-  MAIL_FROM: optional(z.string().min(3)),
+  SMTP_URL: optional(smtpUrl),
+  MAIL_FROM: optional(mailFrom),
   PUPPETEER_EXECUTABLE_PATH: optional(z.string().min(1)),
 })
 
@@ -65,7 +69,10 @@ function parse<T extends z.ZodObject>(schema: T, environment: NodeJS.ProcessEnv)
   throw new ConfigError(`The configuration is not usable (README, Configuration):\n${[...new Set(lines)].join('\n')}`)
 }
 
-function refuseSandboxInProduction(config: { NODE_ENV?: string | undefined; PERDIEM_SANDBOX?: string | undefined }): void {
+function refuseSandboxInProduction(config: {
+  NODE_ENV?: string | undefined
+  PERDIEM_SANDBOX?: string | undefined
+}): void {
   if (config.NODE_ENV === 'production' && config.PERDIEM_SANDBOX !== undefined) {
     throw new ConfigError('The sandbox does not run in production: unset PERDIEM_SANDBOX or NODE_ENV.')
   }
@@ -80,11 +87,11 @@ export function apiConfig(environment = process.env): ApiConfig {
 
 /** @throws ConfigError naming every bad variable */
 export function workerConfig(environment = process.env): WorkerConfig {
-  const config = parse(workerVariables, environment)
+  // Without the sandbox, mail needs a server and a sender; both are asked for with all the rest.
+  const config: WorkerConfig = environment.PERDIEM_SANDBOX
+    ? parse(workerVariables, environment)
+    : parse(workerVariables.extend({ SMTP_URL: smtpUrl, MAIL_FROM: mailFrom }), environment)
   refuseSandboxInProduction(config)
-  if (config.PERDIEM_SANDBOX === undefined && (!config.SMTP_URL || !config.MAIL_FROM)) {
-    throw new ConfigError('The configuration is not usable (README, Configuration):\n  SMTP_URL and MAIL_FROM: are not set')
-  }
   return config
 }
 
@@ -92,7 +99,9 @@ export function workerConfig(environment = process.env): WorkerConfig {
 export function sandboxConfig(environment = process.env): SandboxConfig {
   const config = parse(sandboxVariables, environment)
   if (config.NODE_ENV === 'production') {
-    throw new ConfigError('npm start is the sandbox, which does not run in production: see the Procfile for the processes that do.')
+    throw new ConfigError(
+      'npm start is the sandbox, which does not run in production: see the Procfile for the processes that do.',
+    )
   }
   return config
 }

@@ -4,6 +4,8 @@ import { StartupError } from './sandbox/startup-error.ts'
 
 /** A deployment waits about this long; what is cut off is done again by another worker. */
 const STOP_WITHIN_MS = 25_000
+/** With the supervisor gone its PostgreSQL is going too: there is little left to finish, and nobody to wait for it. */
+const STOP_ORPHANED_WITHIN_MS = 5_000
 
 export interface Running {
   /** What to tell whoever started us. */
@@ -25,10 +27,10 @@ export function explain(error: unknown): string {
 export async function runProcess(start: () => Promise<Running>): Promise<void> {
   let running: Running | null = null
   let stopping = false
-  async function stop(): Promise<void> {
+  async function stop(withinMs: number): Promise<void> {
     if (stopping) return
     stopping = true
-    setTimeout(() => process.exit(1), STOP_WITHIN_MS).unref()
+    setTimeout(() => process.exit(1), withinMs).unref()
     try {
       await running?.stop()
       process.exit(0)
@@ -37,9 +39,9 @@ export async function runProcess(start: () => Promise<Running>): Promise<void> {
       process.exit(1)
     }
   }
-  process.on('SIGTERM', () => void stop())
-  process.on('SIGINT', () => void stop())
-  process.on('disconnect', () => void stop())
+  process.on('SIGTERM', () => void stop(STOP_WITHIN_MS))
+  process.on('SIGINT', () => void stop(STOP_WITHIN_MS))
+  process.on('disconnect', () => void stop(STOP_ORPHANED_WITHIN_MS))
   try {
     running = await start()
     process.send?.({ ready: running.ready })

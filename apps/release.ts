@@ -22,7 +22,9 @@ export interface ReleaseResult {
 const QUEUE_SETUP = `
   DO $$
   BEGIN
-    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '${QUEUE_ROLE}') THEN CREATE ROLE ${QUEUE_ROLE} NOLOGIN; END IF;
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '${QUEUE_ROLE}') THEN
+      CREATE ROLE ${QUEUE_ROLE} NOLOGIN;
+    END IF;
     EXECUTE format('GRANT ${QUEUE_ROLE} TO %I', current_user);
     EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO ${QUEUE_ROLE}', current_database());
   END $$;

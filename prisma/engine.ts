@@ -96,9 +96,7 @@ export async function noDatabase(): Promise<Adapter> {
  * Lends Prisma's schema engine, the WebAssembly from npm, working through an adapter, and disposes
  * of both afterwards.
  */
-export async function withEngine<T>(
-  adapter: Adapter, work: (engine: SchemaEngine) => Promise<T>,
-): Promise<T> {
+export async function withEngine<T>(adapter: Adapter, work: (engine: SchemaEngine) => Promise<T>): Promise<T> {
   try {
     await (ready ??= load())
     const factory = bindMigrationAwareSqlAdapterFactory({

@@ -2,9 +2,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type {
-  DiffTarget, MigrationList,
-} from '@prisma/schema-engine-wasm/schema_engine_bg'
+import type { DiffTarget, MigrationList } from '@prisma/schema-engine-wasm/schema_engine_bg'
 import pg from 'pg'
 import { databaseAdapter, noDatabase, withEngine } from './engine.ts'
 import type { RunScript } from './engine.ts'
@@ -120,8 +118,7 @@ function describe(error: unknown): string {
 async function failedName(client: pg.Client): Promise<string | undefined> {
   if (!(await hasHistory(client))) return undefined
   const { rows } = await client.query(
-    'SELECT migration_name FROM _prisma_migrations ' +
-      'WHERE finished_at IS NULL AND rolled_back_at IS NULL',
+    'SELECT migration_name FROM _prisma_migrations ' + 'WHERE finished_at IS NULL AND rolled_back_at IS NULL',
   )
   return rows[0]?.migration_name
 }
@@ -153,10 +150,9 @@ export async function deploy(ownerUrl: string, folder = FOLDER): Promise<{ appli
       const name = await failedName(client)
       await forgetFailed(client)
       if (name === undefined) throw error
-      throw new MigrationError(
-        `Migration ${name} failed and nothing of it was kept: ${describe(cause ?? error)}`,
-        { cause: cause ?? error },
-      )
+      throw new MigrationError(`Migration ${name} failed and nothing of it was kept: ${describe(cause ?? error)}`, {
+        cause: cause ?? error,
+      })
     }
   })
 }
@@ -193,7 +189,10 @@ async function newestSchema(folder: string): Promise<DiffTarget> {
 
 /** `20260131235959_name`, later than every migration there is. */
 async function folderName(name: string, folder: string): Promise<string> {
-  const slug = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '_').replaceAll(/^_+|_+$/g, '')
+  const slug = name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '_')
+    .replaceAll(/^_+|_+$/g, '')
   if (slug === '') throw new Error('A migration needs a name of letters and digits.')
   const newest = (await readMigrations(folder)).at(-1)?.name ?? ''
   // An order by name is an order by time only while no clock was ahead.
@@ -208,9 +207,7 @@ async function folderName(name: string, folder: string): Promise<string> {
  * Writes the next migration from what changed in schema.prisma since the newest one, for its author
  * to complete and check. Needs no database. Returns the folder it wrote.
  */
-export async function newMigration(
-  name: string, folder = FOLDER, schemaPath = SCHEMA,
-): Promise<string> {
+export async function newMigration(name: string, folder = FOLDER, schemaPath = SCHEMA): Promise<string> {
   const target = join(folder, await folderName(name, folder))
   const content = await readFile(schemaPath, 'utf8')
   const from = await newestSchema(folder)

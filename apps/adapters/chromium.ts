@@ -3,9 +3,7 @@
 // in the temp folder for a whole one, and only on Amazon's machines brings its libraries along.
 
 import { createReadStream, createWriteStream, constants } from 'node:fs'
-import {
-  access, chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile,
-} from 'node:fs/promises'
+import { access, chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -30,13 +28,18 @@ export interface RunningChromium {
   end(): Promise<void>
 }
 
-const NOT_FOUND = 'There is no browser to print PDFs with. Install Chrome or Chromium (on Debian: '
-  + 'apt-get install chromium), or set PUPPETEER_EXECUTABLE_PATH to an installed one.'
+const NOT_FOUND =
+  'There is no browser to print PDFs with. Install Chrome or Chromium (on Debian: ' +
+  'apt-get install chromium), or set PUPPETEER_EXECUTABLE_PATH to an installed one.'
 
 const INSTALLED: Partial<Record<NodeJS.Platform, string[]>> = {
   linux: [
-    '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome-stable',
-    '/usr/bin/google-chrome', '/opt/google/chrome/chrome', '/snap/bin/chromium',
+    '/usr/bin/chromium',
+    '/usr/bin/chromium-browser',
+    '/usr/bin/google-chrome-stable',
+    '/usr/bin/google-chrome',
+    '/opt/google/chrome/chrome',
+    '/snap/bin/chromium',
   ],
   darwin: [
     '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
@@ -49,14 +52,16 @@ const INSTALLED: Partial<Record<NodeJS.Platform, string[]>> = {
 }
 
 async function isAllowed(path: string, mode: number): Promise<boolean> {
-  return access(path, mode).then(() => true, () => false)
+  return access(path, mode).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** The regular files of a tar archive: name → bytes. Links and devices are none of our business. */
 export function filesOfTar(tar: Buffer): Map<string, Buffer> {
   const files = new Map<string, Buffer>()
-  const field = (at: number, length: number) =>
-    tar.toString('utf8', at, at + length).replace(/\0.*$/s, '')
+  const field = (at: number, length: number) => tar.toString('utf8', at, at + length).replace(/\0.*$/s, '')
   for (let at = 0; at + 512 <= tar.length && tar[at] !== 0;) {
     const prefix = field(at + 257, 5) === 'ustar' ? field(at + 345, 155) : ''
     const name = (prefix ? `${prefix}/` : '') + field(at, 100)
@@ -121,7 +126,7 @@ async function unpack(source: string, base: string, folder: string): Promise<voi
   } catch (error) {
     await rm(scratch, { recursive: true, force: true })
     // Another process was quicker: its folder is as whole as ours.
-    if (!await isAllowed(join(folder, 'chromium'), constants.X_OK)) throw error
+    if (!(await isAllowed(join(folder, 'chromium'), constants.X_OK))) throw error
   }
 }
 
@@ -129,13 +134,13 @@ async function unpack(source: string, base: string, folder: string): Promise<voi
 async function packaged(home: string): Promise<FoundChromium | null> {
   const loader = '/lib64/ld-linux-x86-64.so.2'
   if (process.platform !== 'linux' || process.arch !== 'x64') return null
-  if (!await isAllowed(loader, constants.R_OK)) return null
+  if (!(await isAllowed(loader, constants.R_OK))) return null
   const root = dirname(dirname(fileURLToPath(import.meta.resolve('@sparticuz/chromium'))))
   const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
   const base = join(home, 'chromium')
   const folder = join(base, String(manifest.version))
   const executablePath = join(folder, 'chromium')
-  if (!await isAllowed(executablePath, constants.X_OK)) {
+  if (!(await isAllowed(executablePath, constants.X_OK))) {
     await unpack(join(root, 'bin'), base, folder)
   }
   return {
@@ -148,9 +153,13 @@ async function packaged(home: string): Promise<FoundChromium | null> {
  * Finds a browser: the named one, else the packaged one (Linux on x64), else an installed one.
  * @throws Error whose sentence says what to do.
  */
-export async function findChromium(
-  { executablePath, home }: { executablePath?: string | undefined; home: string },
-): Promise<FoundChromium> {
+export async function findChromium({
+  executablePath,
+  home,
+}: {
+  executablePath?: string | undefined
+  home: string
+}): Promise<FoundChromium> {
   if (executablePath) {
     if (await isAllowed(executablePath, constants.X_OK)) return { executablePath, bundle: null }
     throw new Error(`PUPPETEER_EXECUTABLE_PATH names no program that can be run: ${executablePath}`)
@@ -174,9 +183,11 @@ function xml(text: string): string {
 
 /** The packaged font (Latin, Greek, Cyrillic, Hebrew) first; other scripts from the machine's. */
 function fontConfig(fonts: string, cache: string): string {
-  return '<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>'
-    + `<dir>${xml(fonts)}</dir><dir>/usr/share/fonts</dir><dir>/usr/local/share/fonts</dir>`
-    + `<cachedir>${xml(cache)}</cachedir></fontconfig>`
+  return (
+    '<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>' +
+    `<dir>${xml(fonts)}</dir><dir>/usr/share/fonts</dir><dir>/usr/local/share/fonts</dir>` +
+    `<cachedir>${xml(cache)}</cachedir></fontconfig>`
+  )
 }
 
 // Puppeteer's own defaults already switch off background networking, sync, extensions and reports.
@@ -211,9 +222,10 @@ async function launch(found: FoundChromium, profile: string, flags: string[]): P
     // Nothing of our environment: it holds secrets, and the browser reads what others typed.
     env: {
       HOME: profile,
-      ...bundle && {
-        LD_LIBRARY_PATH: bundle.libraries, FONTCONFIG_FILE: join(profile, 'fonts.conf'),
-      },
+      ...(bundle && {
+        LD_LIBRARY_PATH: bundle.libraries,
+        FONTCONFIG_FILE: join(profile, 'fonts.conf'),
+      }),
     },
     // The supervisor decides when to stop.
     handleSIGINT: false,
@@ -225,9 +237,7 @@ async function launch(found: FoundChromium, profile: string, flags: string[]): P
 }
 
 /** With the sandbox where the system allows one; root cannot have it. */
-async function launchSandboxed(
-  found: FoundChromium, profile: string, log: Log | undefined,
-): Promise<Browser> {
+async function launchSandboxed(found: FoundChromium, profile: string, log: Log | undefined): Promise<Browser> {
   if (process.getuid?.() === 0) return launch(found, profile, [...FLAGS, '--no-sandbox'])
   try {
     return await launch(found, profile, FLAGS)
@@ -240,7 +250,8 @@ async function launchSandboxed(
 
 /** Starts the browser with a profile of its own under `home`. */
 export async function startChromium(
-  found: FoundChromium, { home, log }: { home: string; log?: Log | undefined },
+  found: FoundChromium,
+  { home, log }: { home: string; log?: Log | undefined },
 ): Promise<RunningChromium> {
   const base = join(resolve(home), 'chromium')
   await mkdir(base, { recursive: true })
@@ -258,9 +269,11 @@ export async function startChromium(
     // The whole group: a killed browser's renderers may outlive it for a moment.
     try {
       if (pid) process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL')
-    } catch { /* gone already */ }
+    } catch {
+      /* gone already */
+    }
     await remove().catch(() => log?.warn({ profile }, 'a browser profile could not be removed'))
   }
   let ended: Promise<void> | undefined
-  return { browser, end: () => ended ??= end() }
+  return { browser, end: () => (ended ??= end()) }
 }

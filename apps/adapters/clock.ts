@@ -1,5 +1,5 @@
-// The only place that reads the wall clock. Business time comes from a Clock: the wall in production; in the sandbox the
-// instant kept in the database, where every process finds the same one.
+// The only place that reads the wall clock. Business time comes from a Clock: the wall in production; in the sandbox
+// the instant kept in the database, where every process finds the same one.
 import type { Clock } from '../../jobs/kit/ports.ts'
 import type { PrismaClient } from '../../prisma/client/client.ts'
 

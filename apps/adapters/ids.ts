@@ -28,8 +28,17 @@ export function newId(): string {
 
 /** The prefix of each kind of object. */
 export const PREFIX = {
-  account: 'acct', action: 'act', apiKey: 'key', invoice: 'inv', license: 'lic', paymentMethod: 'pm', payment: 'pay',
-  price: 'price', product: 'prod', site: 'site', job: 'job',
+  account: 'acct',
+  action: 'act',
+  apiKey: 'key',
+  invoice: 'inv',
+  license: 'lic',
+  paymentMethod: 'pm',
+  payment: 'pay',
+  price: 'price',
+  product: 'prod',
+  site: 'site',
+  job: 'job',
 } as const
 export type IdKind = keyof typeof PREFIX
 
@@ -37,6 +46,8 @@ export const toPublicId = (kind: IdKind, uuid: string): string => `${PREFIX[kind
 
 /** The uuid within a public id, or null when it is not one of that kind. */
 export function fromPublicId(kind: IdKind, text: string): string | null {
-  const match = new RegExp(`^${PREFIX[kind]}_([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$`).exec(text)
+  const match = new RegExp(`^${PREFIX[kind]}_([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$`).exec(
+    text,
+  )
   return match ? match.slice(1).join('-') : null
 }

@@ -3,20 +3,34 @@ import { pino, type Logger } from 'pino'
 
 /** Names of fields that hold secrets or mail addresses, at the top and one level down. */
 const SECRET_FIELDS = [
-  'authorization', 'cookie', 'secret', 'password', 'key', 'token', 'email', 'billing_email', 'to', 'recipients', 'number',
+  'authorization',
+  'cookie',
+  'secret',
+  'password',
+  'key',
+  'token',
+  'email',
+  'billing_email',
+  'to',
+  'recipients',
+  'number',
 ]
 
 /** Secrets have shapes: our API keys, Stripe's keys, and webhook secrets are cut out of any text. */
 const SECRET_SHAPES = /\b(pd_(?:op|acct)_|sk_(?:test|live)_|rk_(?:test|live)_|whsec_)[A-Za-z0-9_-]+/g
-const MAIL_ADDRESS = /[^\s"<>@]+@[^\s"<>@]+\.[^\s"<>@]+/g
-const CONNECTION_PASSWORD = /(postgres(?:ql)?|rediss?):\/\/([^:@/\s]*):[^@/\s]*@/g
+/** The escape before it is kept: log lines are JSON when they get here. */
+const MAIL_ADDRESS = /(\\[nrtbf])?[\p{L}\p{N}.!#$%&'*+=?^_`{|}~-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+/gu
+/** 26 symbols and their two check symbols, behind the product's slug. */
+const LICENSE_KEY = /_[0-9A-HJKMNP-TV-Z]{28}\b/gi
+const CONNECTION_PASSWORD = /\b(postgres(?:ql)?|rediss?|smtps?):\/\/([^:@/\s"]*):[^/\s"]*@/g
 
 /** Cuts secrets and mail addresses out of a text, for logs and kept error reasons. */
 export const scrub = (text: string): string =>
   text
     .replace(CONNECTION_PASSWORD, '$1://$2:[cut]@')
     .replace(SECRET_SHAPES, '$1[cut]')
-    .replace(MAIL_ADDRESS, '[mail address]')
+    .replace(LICENSE_KEY, '_[cut]')
+    .replace(MAIL_ADDRESS, '$1[mail address]')
 
 export function createLog(options: { name: string; level: string; stream?: { write(line: string): void } }): Logger {
   const settings = {

@@ -25,6 +25,7 @@ export function smtpMailer(url: string, from: string): Mailer & { close(): void 
   } as SMTPPool.Options)
   return {
     async send(mail) {
+      for (const address of mail.to) refuseForgedAddress(address)
       await transport.sendMail({
         from,
         to: [...mail.to],
@@ -33,12 +34,19 @@ export function smtpMailer(url: string, from: string): Mailer & { close(): void 
         html: mail.html,
         messageId: mail.messageId,
         attachments: mail.attachments.map(({ filename, content, contentType }) => ({
-          filename, contentType, content: Buffer.from(content),
+          filename,
+          contentType,
+          content: Buffer.from(content),
         })),
       })
     },
     close: () => transport.close(),
   }
+}
+
+/** A recipient is parsed by the mail library: a comma, a bracket or a line break in it would add another one. */
+function refuseForgedAddress(address: string): void {
+  if (!/^[^\s,;:<>()"@]+@[^\s,;:<>()"@]+$/.test(address)) throw new Error('a recipient is not one plain mail address')
 }
 
 export interface KeptMail extends Omit<Mail, 'attachments'> {
@@ -52,7 +60,11 @@ export function folderMailer(folder: string): Mailer {
     async send({ attachments, ...mail }: Mail) {
       const kept: KeptMail = {
         ...mail,
-        attachments: attachments.map(({ filename, contentType, content }) => ({ filename, contentType, bytes: content.length })),
+        attachments: attachments.map(({ filename, contentType, content }) => ({
+          filename,
+          contentType,
+          bytes: content.length,
+        })),
       }
       await files.put(`${newId()}.json`, Buffer.from(JSON.stringify(kept)))
     },
@@ -63,5 +75,7 @@ export function folderMailer(folder: string): Mailer {
 export async function readKeptMail(folder: string): Promise<KeptMail[]> {
   await mkdir(folder, { recursive: true })
   const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort()
-  return await Promise.all(names.map(async (name) => JSON.parse(await readFile(join(folder, name), 'utf8')) as KeptMail))
+  return await Promise.all(
+    names.map(async (name) => JSON.parse(await readFile(join(folder, name), 'utf8')) as KeptMail),
+  )
 }

@@ -1,5 +1,6 @@
-// The outbox: staged_jobs is what must be done; the queue is how workers hear of it. A relay tells the queue right after
-// a commit; a sweep tells it again whatever is due and not done. A row is finished when its job is, not when it is queued.
+// The outbox: staged_jobs is what must be done; the queue is how workers hear of it. A relay tells the queue right
+// after a commit; a sweep tells it again whatever is due and not done. A row is finished when its job is, not when it
+// is queued.
 import { catalog } from '../../jobs/catalog.ts'
 import { queueOf, type Job } from '../../jobs/kit/job.ts'
 import { dead, type Outcome } from '../../jobs/kit/outcome.ts'
@@ -24,7 +25,12 @@ const REASON_MAX = 500
 const entryOf = (row: StagedRow, redrives: number): QueueEntry | null => {
   const job = catalog.get(row.name)
   return job
-    ? { queue: queueOf(job), jobId: `${row.id}-${redrives}`, name: row.name, data: { staged: row.id, ...(row.payload as object) } }
+    ? {
+        queue: queueOf(job),
+        jobId: `${row.id}-${redrives}`,
+        name: row.name,
+        data: { staged: row.id, ...(row.payload as object) },
+      }
     : null
 }
 
@@ -108,7 +114,8 @@ export async function workStaged(id: string, db: ProcessDatabase, ports: Ports):
 async function finish(db: ProcessDatabase, row: Row, outcome: Outcome): Promise<void> {
   if (outcome.kind === 'later') {
     await db.prisma.$executeRaw`
-      UPDATE staged_jobs SET due_at = ${outcome.at}::timestamptz, next_at = clock_timestamp(), reason = ${outcome.reason},
+      UPDATE staged_jobs SET due_at = ${outcome.at}::timestamptz, next_at = clock_timestamp(),
+        reason = ${outcome.reason},
         redrives = redrives + 1
       WHERE id = ${row.id}::uuid AND finished_at IS NULL`
     return
@@ -121,7 +128,9 @@ async function finish(db: ProcessDatabase, row: Row, outcome: Outcome): Promise<
   await db.prisma.$executeRaw`SELECT pg_notify('perdiem_jobs', '')`
 }
 
-/** The delay before attempt n + 1: doubling, bounded, and spread by a quarter so that a crowd does not return at once. */
+/**
+ * The delay before attempt n + 1: doubling, bounded, and spread by a quarter so that a crowd does not return at once.
+ */
 export function retryDelayMs(job: Pick<Job, 'retry'>, failures: number, spread: number): number {
   const { firstDelayMs, maxDelayMs } = job.retry
   const delay = Math.min(maxDelayMs, firstDelayMs * 2 ** Math.min(failures, 30))

@@ -34,7 +34,9 @@ export interface PdfRendererOptions {
 }
 
 const LIMITS: PdfLimits = {
-  timeoutMs: 20_000, memoryBytes: 2_000_000_000, printsPerBrowser: 100,
+  timeoutMs: 20_000,
+  memoryBytes: 2_000_000_000,
+  printsPerBrowser: 100,
 }
 
 // Beyond some 12,000 licenses the tags that make a PDF accessible take more memory and time than a
@@ -114,7 +116,10 @@ async function startPress(options: PdfRendererOptions): Promise<Press> {
 
 /** Whether the browser still lives; one that died a moment ago may still count as connected. */
 async function answers(press: Press | null | undefined): Promise<boolean> {
-  const answer = press?.chromium.browser.version().then(() => true, () => false)
+  const answer = press?.chromium.browser.version().then(
+    () => true,
+    () => false,
+  )
   return Promise.race([answer ?? false, delay(2_000, false, { ref: false })])
 }
 
@@ -137,7 +142,11 @@ async function print(page: Page, html: string): Promise<Uint8Array> {
   const tagged = html.length <= LONGEST_TAGGED_PAGE
   // Margins are the page's own (@page), so that its footer stands in them.
   return page.pdf({
-    format: 'A4', preferCSSPageSize: true, printBackground: true, tagged, outline: tagged,
+    format: 'A4',
+    preferCSSPageSize: true,
+    printBackground: true,
+    tagged,
+    outline: tagged,
     waitForFonts: false,
   })
 }
@@ -178,11 +187,14 @@ export function createPdfRenderer(options: PdfRendererOptions): PdfRenderer {
   const discard = async () => {
     const press = current
     current = null
-    await press?.then(({ chromium }) => chromium.end(), () => {})
+    await press?.then(
+      ({ chromium }) => chromium.end(),
+      () => {},
+    )
   }
   const ready = async () => {
     const press = await current?.catch(() => null)
-    const usable = prints < limits.printsPerBrowser && await answers(press)
+    const usable = prints < limits.printsPerBrowser && (await answers(press))
     if (current && !usable) await discard()
     if (closed) throw new Error('The PDF renderer is closed')
     if (current === null) prints = 0

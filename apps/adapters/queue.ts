@@ -39,11 +39,16 @@ const KEEP = {
 } as const
 
 /**
- * One pool per process: a pool per queue took 98 of 100 connections when tried. Its connections take on the role that owns
- * the queue's schema, which sees none of our own tables.
+ * One pool per process: a pool per queue took 98 of 100 connections when tried. Its connections take on the role that
+ * owns the queue's schema, which sees none of our own tables.
  */
 function queuePool(url: string, max: number) {
-  const pool = new pg.Pool({ connectionString: url, max, options: '-c search_path=bullmq -c role=perdiem_queue', application_name: 'perdiem-queue' })
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    options: '-c search_path=bullmq -c role=perdiem_queue',
+    application_name: 'perdiem-queue',
+  })
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
   pool.on('error', () => {})
   return { connection: pool as PostgresConnectionOptions, end: () => pool.end() }
@@ -120,8 +125,12 @@ export function startWorkers(
         return await handlers.tick(job.name, new Date(job.opts.prevMillis ?? job.timestamp))
       },
       {
-        connection: pool.connection, concurrency: parallel, lockDuration: LOCK_MS, stalledInterval: STALLED_CHECK_MS,
-        maxStalledCount: 5, ...KEEP,
+        connection: pool.connection,
+        concurrency: parallel,
+        lockDuration: LOCK_MS,
+        stalledInterval: STALLED_CHECK_MS,
+        maxStalledCount: 5,
+        ...KEEP,
       },
     )
     worker.on('error', onError)

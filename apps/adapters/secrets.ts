@@ -1,5 +1,5 @@
-// What must not be read from a stolen database: license keys are encrypted and found by a keyed hash, API keys are hashed.
-// All keys derive from the one secret of the configuration.
+// What must not be read from a stolen database: license keys are encrypted and found by a keyed hash, API keys are
+// hashed. All keys derive from the one secret of the configuration.
 import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 import type { LicenseKeys, MintedKey } from '../../jobs/kit/ports.ts'
 
@@ -37,7 +37,7 @@ export function createSecrets(secret: string): Secrets {
     encrypt,
     decrypt(cipher) {
       const bytes = Buffer.from(cipher)
-      const decipher = createDecipheriv('aes-256-gcm', cipherKey, bytes.subarray(0, 12))
+      const decipher = createDecipheriv('aes-256-gcm', cipherKey, bytes.subarray(0, 12), { authTagLength: 16 })
       decipher.setAuthTag(bytes.subarray(12, 28))
       return Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString('utf8')
     },
@@ -50,7 +50,11 @@ export function createSecrets(secret: string): Secrets {
     licenseKeyHash(key) {
       const at = key.lastIndexOf('_')
       // Crockford: case does not matter, and what is easily misread is read as meant.
-      const code = key.slice(at + 1).toUpperCase().replaceAll('O', '0').replace(/[IL]/g, '1')
+      const code = key
+        .slice(at + 1)
+        .toUpperCase()
+        .replaceAll('O', '0')
+        .replace(/[IL]/g, '1')
       const symbols = Array.from(code, (symbol) => ALPHABET.indexOf(symbol))
       if (at < 1 || symbols.length !== KEY_SYMBOLS + 2 || symbols.includes(-1)) return null
       const [high, low] = checkSymbols(symbols.slice(0, KEY_SYMBOLS))

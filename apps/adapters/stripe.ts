@@ -1,5 +1,5 @@
-// Stripe, spoken to by its own SDK. Our words in, our words out; errors are told apart by their type and code. Every call
-// that changes something carries a key made from our row's id, so that a repetition is the same call.
+// Stripe, spoken to by its own SDK. Our words in, our words out; errors are told apart by their type and code. Every
+// call that changes something carries a key made from our row's id, so that a repetition is the same call.
 import Stripe from 'stripe'
 import type { ChargeResult, InvoiceCopy, PaymentProvider } from '../../jobs/kit/ports.ts'
 
@@ -38,7 +38,12 @@ export function stripeProvider(stripe: Stripe): PaymentProvider {
     async openCardSetup({ customerId, accountId, primary, returnUrl }) {
       const metadata = { account: accountId, primary: String(primary) }
       const session = await stripe.checkout.sessions.create({
-        mode: 'setup', customer: customerId, currency: 'usd', success_url: returnUrl, cancel_url: returnUrl, metadata,
+        mode: 'setup',
+        customer: customerId,
+        currency: 'usd',
+        success_url: returnUrl,
+        cancel_url: returnUrl,
+        metadata,
       })
       if (!session.url) throw new Error('Stripe opened a session without a page')
       return session.url
@@ -48,7 +53,11 @@ export function stripeProvider(stripe: Stripe): PaymentProvider {
       const charge = collection === 'charge'
       const invoice = await stripe.invoices.create(
         {
-          customer: customerId, currency, number, auto_advance: false, metadata: { invoice: invoiceId },
+          customer: customerId,
+          currency,
+          number,
+          auto_advance: false,
+          metadata: { invoice: invoiceId },
           collection_method: charge ? 'charge_automatically' : 'send_invoice',
           ...(!charge && dueOn !== null && { due_date: Math.floor(dueOn.getTime() / 1000) }),
         },
@@ -61,7 +70,8 @@ export function stripeProvider(stripe: Stripe): PaymentProvider {
         stripeInvoiceId,
         {
           lines: lines.map(({ description, amount, periodStart, periodEnd }) => ({
-            description, amount: Number(amount),
+            description,
+            amount: Number(amount),
             period: { start: Math.floor(periodStart.getTime() / 1000), end: Math.floor(periodEnd.getTime() / 1000) },
           })),
         },
@@ -70,7 +80,10 @@ export function stripeProvider(stripe: Stripe): PaymentProvider {
     },
     async finalizeCopy(stripeInvoiceId, invoiceId) {
       await stripe.invoices.finalizeInvoice(
-        stripeInvoiceId, { auto_advance: false }, { idempotencyKey: `mirror:${invoiceId}:finalize` })
+        stripeInvoiceId,
+        { auto_advance: false },
+        { idempotencyKey: `mirror:${invoiceId}:finalize` },
+      )
     },
     readInvoiceCopy: (id) => readInvoiceCopy(stripe, id),
     charge: (of) => charge(stripe, of),

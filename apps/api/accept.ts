@@ -77,7 +77,7 @@ async function awaitEnd(
   call: Call,
   id: string,
   waitMs: number,
-  ended: (timeoutMs: number) => Promise<boolean>,
+  ended: (timeoutMs: number) => Promise<void>,
 ): Promise<ActionRow> {
   const until = performance.now() + waitMs
   for (;;) {
@@ -89,7 +89,13 @@ async function awaitEnd(
   }
 }
 
-async function answer(call: Call, action: ActionRow, status: number, waitMs: number, replayed: boolean): Promise<Reply> {
+async function answer(
+  call: Call,
+  action: ActionRow,
+  status: number,
+  waitMs: number,
+  replayed: boolean,
+): Promise<Reply> {
   const { services, accountId } = call
   const headers = {
     Location: `/v1/actions/${toPublicId('action', action.id)}`,

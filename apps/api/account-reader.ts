@@ -3,9 +3,21 @@ import { toPublicId } from '../adapters/ids.ts'
 import { instantView, moneyView } from './money-view.ts'
 
 interface AccountRow {
-  id: string, name: string, externalId: string | null, currency: string, timezone: string, billingEmail: string | null,
-  poNumber: string | null, company: Record<string, unknown>, autopay: boolean, autopayCap: bigint | null,
-  cardRequired: boolean, netDays: number, invoiceDay: number, createdAt: Date, closedAt: Date | null
+  id: string
+  name: string
+  externalId: string | null
+  currency: string
+  timezone: string
+  billingEmail: string | null
+  poNumber: string | null
+  company: Record<string, unknown>
+  autopay: boolean
+  autopayCap: bigint | null
+  cardRequired: boolean
+  netDays: number
+  invoiceDay: number
+  createdAt: Date
+  closedAt: Date | null
 }
 
 const view = (row: AccountRow) => ({

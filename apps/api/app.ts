@@ -13,13 +13,20 @@ import { expressPath, routeHandler, type Route } from './route.ts'
 import { accountRoutes } from './routes/account.ts'
 import { actionRoutes } from './routes/actions.ts'
 import { adminRoutes } from './routes/admin.ts'
+import { catalogRoutes } from './routes/catalog.ts'
 import { invoiceRoutes } from './routes/invoices.ts'
 import { licenseRoutes } from './routes/licenses.ts'
 import { paymentMethodRoutes } from './routes/payment-methods.ts'
 import { mountSystem } from './routes/system.ts'
 
 export const routes: readonly Route[] = [
-  ...licenseRoutes, ...accountRoutes, ...invoiceRoutes, ...paymentMethodRoutes, ...actionRoutes, ...adminRoutes,
+  ...licenseRoutes,
+  ...accountRoutes,
+  ...invoiceRoutes,
+  ...paymentMethodRoutes,
+  ...actionRoutes,
+  ...adminRoutes,
+  ...catalogRoutes,
 ]
 
 /** A thousand license ids with their names fit; nothing we take is larger. */
@@ -62,10 +69,15 @@ function limiter(perMinute: number) {
     // By key where there is one, so that one partner behind a shared address does not starve another.
     keyGenerator: (request) => {
       const secret = bearer(request)
-      return secret === null ? (request.socket.remoteAddress ?? 'unknown') : Buffer.from(hashApiSecret(secret)).toString('base64')
+      return secret === null
+        ? (request.socket.remoteAddress ?? 'unknown')
+        : Buffer.from(hashApiSecret(secret)).toString('base64')
     },
     handler: (_request, response) =>
-      sendProblem(response, new Problem(429, 'rate_limited', 'Too many requests. Slow down, and see the RateLimit headers.')),
+      sendProblem(
+        response,
+        new Problem(429, 'rate_limited', 'Too many requests. Slow down, and see the RateLimit headers.'),
+      ),
   })
 }
 
@@ -93,6 +105,8 @@ function mountDocs(app: Express): void {
 }
 
 const DOCS_PAGE = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Perdiem API</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/docs/swagger-ui.css"></head>
-<body><div id="ui"></div><script src="/docs/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script></body></html>`
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="/docs/swagger-ui.css"></head>
+<body><div id="ui"></div><script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script></body></html>`
 const DOCS_SCRIPT = `SwaggerUIBundle({ url: '/v1/openapi.json', dom_id: '#ui', deepLinking: true, validatorUrl: null })`

@@ -1,5 +1,5 @@
-// Who calls. A key is found by the hash of its secret, before any account is known, through one function of the database
-// that returns one row.
+// Who calls. A key is found by the hash of its secret, before any account is known, through one function of the
+// database that returns one row.
 import type { Request } from 'express'
 import type { Role } from '../../jobs/rules/gate.ts'
 import { fromPublicId } from '../adapters/ids.ts'
@@ -10,8 +10,7 @@ import { notFound, Problem } from './problem.ts'
 /** Longer than any key we ever made; hashing megabytes is an attack. */
 const SECRET_MAX = 300
 
-const unauthorized = (): Problem =>
-  new Problem(401, 'unauthorized', 'Send a valid key: Authorization: Bearer <key>.')
+const unauthorized = (): Problem => new Problem(401, 'unauthorized', 'Send a valid key: Authorization: Bearer <key>.')
 
 export const bearer = (request: Request): string | null =>
   /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null
@@ -33,7 +32,8 @@ async function namedAccount(request: Request, db: Services['db']): Promise<strin
   const header = request.get('perdiem-account')
   if (header === undefined) return null
   const id = fromPublicId('account', header)
-  const found = id && (await db.withAccount(id, (tx) => tx.$queryRaw<unknown[]>`SELECT 1 FROM accounts WHERE id = ${id}::uuid`))
+  const found =
+    id && (await db.withAccount(id, (tx) => tx.$queryRaw<unknown[]>`SELECT 1 FROM accounts WHERE id = ${id}::uuid`))
   if (!id || !found || found.length === 0) throw notFound('account')
   return id
 }

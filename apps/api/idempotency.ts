@@ -1,5 +1,5 @@
-// Idempotency-Key on calls that write at once (calls that record an action keep the key on the action). The answer is kept
-// in the transaction that makes it, encrypted, because one of them holds a secret.
+// Idempotency-Key on calls that write at once (calls that record an action keep the key on the action). The answer is
+// kept in the transaction that makes it, encrypted, because one of them holds a secret.
 import { createHash } from 'node:crypto'
 import type { Tx } from '../../jobs/kit/ports.ts'
 import type { Call, Reply } from './context.ts'
@@ -13,9 +13,12 @@ export function idempotencyKey(call: Call): string | null {
   const key = call.request.get('idempotency-key')
   if (key === undefined) return null
   if (key.length === 0 || key.length > KEY_MAX || !/^[\x21-\x7e]+$/.test(key)) {
-    throw new Problem(400, 'invalid_idempotency_key', 'The Idempotency-Key must be 1 to 255 visible ASCII characters.', [
-      { path: 'Idempotency-Key', message: 'must be 1 to 255 visible ASCII characters' },
-    ])
+    throw new Problem(
+      400,
+      'invalid_idempotency_key',
+      'The Idempotency-Key must be 1 to 255 visible ASCII characters.',
+      [{ path: 'Idempotency-Key', message: 'must be 1 to 255 visible ASCII characters' }],
+    )
   }
   return key
 }
@@ -24,11 +27,19 @@ export function idempotencyKey(call: Call): string | null {
 function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical)
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([k, v]) => [k, canonical(v)]))
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([k, v]) => [k, canonical(v)]),
+  )
 }
 
 export const requestHash = (what: string, input: unknown): Uint8Array<ArrayBuffer> =>
-  new Uint8Array(createHash('sha256').update(JSON.stringify([what, canonical(input)])).digest())
+  new Uint8Array(
+    createHash('sha256')
+      .update(JSON.stringify([what, canonical(input)]))
+      .digest(),
+  )
 
 export const keyReused = (): Problem =>
   new Problem(409, 'idempotency_key_reused', 'This Idempotency-Key was used with another request.', [
@@ -48,9 +59,10 @@ export async function answerOnce(
 ): Promise<Reply> {
   const { services, caller } = call
   const key = route.method === 'post' ? idempotencyKey(call) : null
-  const inTransaction = caller.operator && route.audience === 'operator'
-    ? services.db.withOperator
-    : <T>(work: (tx: Tx) => Promise<T>) => services.db.withAccount(call.accountId, work)
+  const inTransaction =
+    caller.operator && route.audience === 'operator'
+      ? services.db.withOperator
+      : <T>(work: (tx: Tx) => Promise<T>) => services.db.withAccount(call.accountId, work)
   return await inTransaction(async (tx) => {
     if (key === null) return await write(tx, call)
     const scope = caller.operator ? caller.keyId : call.accountId

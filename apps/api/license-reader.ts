@@ -29,7 +29,11 @@ export const licenseTables = Prisma.sql`
 
 export function siteView(row: { id: string; url: string | null; externalId: string | null; client: string | null }) {
   return {
-    id: toPublicId('site', row.id), object: 'site', url: row.url, external_id: row.externalId, client: row.client,
+    id: toPublicId('site', row.id),
+    object: 'site',
+    url: row.url,
+    external_id: row.externalId,
+    client: row.client,
   }
 }
 
@@ -60,13 +64,18 @@ export interface ActionRow {
 
 export async function findAction(tx: Tx, accountId: string, id: string): Promise<ActionRow | null> {
   const rows = await tx.$queryRaw<ActionRow[]>`
-    SELECT id, account_id AS "accountId", kind, status, accepted_at AS "acceptedAt", ended_at AS "endedAt", result, error
+    SELECT id, account_id AS "accountId", kind, status, accepted_at AS "acceptedAt",
+           ended_at AS "endedAt", result, error
     FROM actions WHERE account_id = ${accountId}::uuid AND id = ${id}::uuid`
   return rows[0] ?? null
 }
 
 /** What an action led to, with its licenses as they are now. Keys are read from where they are encrypted. */
-export async function actionResult(tx: Tx, action: ActionRow, secrets: Secrets): Promise<Record<string, unknown> | null> {
+export async function actionResult(
+  tx: Tx,
+  action: ActionRow,
+  secrets: Secrets,
+): Promise<Record<string, unknown> | null> {
   if (action.result === null) return null
   const ids = action.result.licenses ?? (action.result.license === undefined ? [] : [action.result.license])
   const rows = await tx.$queryRaw<LicenseRow[]>`

@@ -31,14 +31,21 @@ export async function startApi(config: ApiConfig): Promise<Running> {
   const queue = connectQueue(config.API_DATABASE_URL, queues, onError)
   const relay = createRelay(queue, onError)
   const db = connectDatabase({
-    url: config.API_DATABASE_URL, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS, onStaged: (rows) => relay.offer(rows),
+    url: config.API_DATABASE_URL,
+    transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
+    onStaged: (rows) => relay.offer(rows),
   })
   const waiter = createActionWaiter(config.API_DATABASE_URL, onError)
   const stripe = connectStripe({ secretKey: config.STRIPE_SECRET_KEY, url: config.STRIPE_URL })
   const home = resolve(config.PERDIEM_HOME ?? '.perdiem')
-  const secrets = [config.STRIPE_WEBHOOK_SECRET, config.STRIPE_WEBHOOK_SECRET_OLD].filter((secret) => secret !== undefined)
+  const secrets = [config.STRIPE_WEBHOOK_SECRET, config.STRIPE_WEBHOOK_SECRET_OLD].filter(
+    (secret) => secret !== undefined,
+  )
   const services: Services = {
-    db, relay, waiter, log,
+    db,
+    relay,
+    waiter,
+    log,
     clock: config.PERDIEM_SANDBOX === undefined ? wallClock : sandboxClock(db.prisma),
     secrets: createSecrets(config.PERDIEM_SECRET),
     stripe: stripeProvider(stripe),

@@ -1,4 +1,5 @@
-// Every error leaves as application/problem+json (RFC 9457) with a stable code, and for input the fields that are wrong.
+// Every error leaves as application/problem+json (RFC 9457) with a stable code, and for input the fields that are
+// wrong.
 import type { ErrorRequestHandler, Response } from 'express'
 import type { Logger } from 'pino'
 import { z } from 'zod'
@@ -26,8 +27,16 @@ export const notFound = (what = 'resource'): Problem => new Problem(404, 'not_fo
 
 /** What a refused action answers when it is waited for. Codes not listed are conflicts with how things stand. */
 const STATUS_OF_REFUSAL: Record<string, number> = {
-  forbidden: 403, account_closed: 403, payment_method_required: 402, invoice_past_due: 402, not_found: 404,
-  unknown_product: 422, no_price: 422, site_conflict: 422, invalid_request: 400, internal_error: 500,
+  forbidden: 403,
+  account_closed: 403,
+  payment_method_required: 402,
+  invoice_past_due: 402,
+  not_found: 404,
+  unknown_product: 422,
+  no_price: 422,
+  site_conflict: 422,
+  invalid_request: 400,
+  internal_error: 500,
 }
 
 export function refusalProblem(error: { code: string; message: string; path?: string }): Problem {
@@ -42,28 +51,45 @@ export function inputProblem(error: z.ZodError, where: 'body' | 'query' | 'path'
     if (issue.code !== 'unrecognized_keys') return [{ path: path.join('.') || where, message: issue.message }]
     return issue.keys.map((key) => ({ path: [...path, key].join('.'), message: 'is not known here' }))
   })
-  return new Problem(400, 'invalid_request', `The ${where} is not valid: ${errors[0]?.path} ${errors[0]?.message}`, errors)
+  return new Problem(
+    400,
+    'invalid_request',
+    `The ${where} is not valid: ${errors[0]?.path} ${errors[0]?.message}`,
+    errors,
+  )
 }
 
 export function sendProblem(response: Response, problem: Problem): void {
   response
     .status(problem.status)
     .type('application/problem+json')
-    .send(JSON.stringify({
-      type: 'about:blank',
-      title: TITLES[problem.status] ?? 'Error',
-      status: problem.status,
-      code: problem.code,
-      detail: problem.message,
-      ...(problem.errors.length > 0 && { errors: problem.errors }),
-    }))
+    .send(
+      JSON.stringify({
+        type: 'about:blank',
+        title: TITLES[problem.status] ?? 'Error',
+        status: problem.status,
+        code: problem.code,
+        detail: problem.message,
+        ...(problem.errors.length > 0 && { errors: problem.errors }),
+      }),
+    )
 }
 
 const TITLES: Record<number, string> = {
-  400: 'Bad Request', 401: 'Unauthorized', 402: 'Payment Required', 403: 'Forbidden', 404: 'Not Found',
-  405: 'Method Not Allowed', 406: 'Not Acceptable', 409: 'Conflict', 413: 'Content Too Large',
-  415: 'Unsupported Media Type', 422: 'Unprocessable Content', 429: 'Too Many Requests',
-  500: 'Internal Server Error', 503: 'Service Unavailable',
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  402: 'Payment Required',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  406: 'Not Acceptable',
+  409: 'Conflict',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
+  429: 'Too Many Requests',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
 }
 
 /** Turns whatever was thrown into a problem. Never a stack, never SQL: those go to the log, under the request's id. */
@@ -97,7 +123,8 @@ function asProblem(error: unknown): Problem {
   const { type, code, status } = (error ?? {}) as { type?: string; code?: string; status?: number }
   const parser = type === undefined ? undefined : PARSER_PROBLEMS[type]
   if (parser) return new Problem(...parser)
-  if (error instanceof URIError || status === 400) return new Problem(400, 'malformed_request', 'The request is malformed.')
+  if (error instanceof URIError || status === 400)
+    return new Problem(400, 'malformed_request', 'The request is malformed.')
   if (typeof code === 'string' && UNAVAILABLE.test(code)) {
     return new Problem(503, 'unavailable', 'The service cannot answer now. Try again soon.')
   }

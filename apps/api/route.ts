@@ -1,5 +1,5 @@
-// A route is a value: what it takes, who may call it, what it does. The router and the OpenAPI document are both made from
-// these, so that they cannot disagree.
+// A route is a value: what it takes, who may call it, what it does. The router and the OpenAPI document are both made
+// from these, so that they cannot disagree.
 import type { RequestHandler } from 'express'
 import { z } from 'zod'
 import type { Tx } from '../../jobs/kit/ports.ts'
@@ -61,7 +61,9 @@ export function routeHandler(route: Route, services: Services): RequestHandler {
     const caller = route.audience === 'public' ? NOBODY : await authenticate(request, services)
     requireAudience(route, caller)
     const call: Call = {
-      services, caller, request,
+      services,
+      caller,
+      request,
       accountId: caller.accountId ?? '',
       params: parse(route.params, request.params, 'path'),
       query: parse(route.query ?? z.strictObject({}), request.query, 'query'),
@@ -86,11 +88,14 @@ function requireAudience(route: Route, caller: Caller): void {
 }
 
 function parseBody(route: Route, request: Parameters<RequestHandler>[0]): unknown {
-  const hasBody = request.headers['content-length'] !== undefined && request.headers['content-length'] !== '0'
-    || request.headers['transfer-encoding'] !== undefined
+  const hasBody =
+    (request.headers['content-length'] !== undefined && request.headers['content-length'] !== '0') ||
+    request.headers['transfer-encoding'] !== undefined
   if (!route.body) {
     if (hasBody && request.method !== 'GET' && Object.keys((request.body as object) ?? {}).length > 0) {
-      throw new Problem(400, 'invalid_request', 'This call takes no body.', [{ path: 'body', message: 'must be empty' }])
+      throw new Problem(400, 'invalid_request', 'This call takes no body.', [
+        { path: 'body', message: 'must be empty' },
+      ])
     }
     return undefined
   }

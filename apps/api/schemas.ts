@@ -6,7 +6,12 @@ import { fromPublicId, PREFIX, type IdKind } from '../adapters/ids.ts'
 
 /** A public id in the path; one that cannot be one is answered like one that does not exist. */
 export const idParam = (kind: IdKind) =>
-  z.object({ id: z.string().max(100).meta({ description: `${PREFIX[kind]}_…` }) })
+  z.object({
+    id: z
+      .string()
+      .max(100)
+      .meta({ description: `${PREFIX[kind]}_…` }),
+  })
 
 /** A public id in a body. */
 export const idField = (kind: IdKind) =>
@@ -22,7 +27,9 @@ export const currency = z.string().regex(/^[a-z]{3}$/, 'must be a three-letter c
 export const day = z.string().refine(isDay, 'must be a calendar day, YYYY-MM-DD')
 export const timezone = z.string().max(64).refine(isTimeZone, 'must be an IANA time zone, such as Europe/Berlin')
 export const email = z.email().max(254)
-export const decimalAmount = z.string().regex(/^\d{1,9}(\.\d{1,6})?$/, 'must be a decimal amount in a string, such as "24.95"')
+export const decimalAmount = z
+  .string()
+  .regex(/^\d{1,9}(\.\d{1,6})?$/, 'must be a decimal amount in a string, such as "24.95"')
 
 /** Page by page: at most a hundred rows, from a cursor of an earlier answer. */
 export const pageQuery = z.strictObject({
@@ -32,9 +39,16 @@ export const pageQuery = z.strictObject({
 
 export const company = z
   .strictObject({
-    name: typedText(200), contact_name: typedText(200), website: z.url({ protocol: /^https?$/ }).max(500),
-    address: typedText(300), address_line2: typedText(300), city: typedText(200), postal_code: typedText(20),
-    state: typedText(100), country: z.string().regex(/^[A-Z]{2}$/, 'must be a two-letter country code'), tax_id: typedText(50),
+    name: typedText(200),
+    contact_name: typedText(200),
+    website: z.url({ protocol: /^https?$/ }).max(500),
+    address: typedText(300),
+    address_line2: typedText(300),
+    city: typedText(200),
+    postal_code: typedText(20),
+    state: typedText(100),
+    country: z.string().regex(/^[A-Z]{2}$/, 'must be a two-letter country code'),
+    tax_id: typedText(50),
   })
   .partial()
   .meta({ id: 'Company', description: 'Company details, as future invoices will bear them.' })
@@ -45,7 +59,11 @@ export const money = z
 
 export const problem = z
   .object({
-    type: z.string(), title: z.string(), status: z.int(), code: z.string(), detail: z.string(),
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    code: z.string(),
+    detail: z.string(),
     errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
   })
   .meta({ id: 'Problem', description: 'RFC 9457, with a stable code and, for input, the fields that are wrong.' })
@@ -53,21 +71,37 @@ export const problem = z
 const instant = z.string().meta({ format: 'date-time' })
 
 export const site = z
-  .object({ id: z.string(), object: z.literal('site'), url: z.string().nullable(), external_id: z.string().nullable(), client: z.string().nullable() })
+  .object({
+    id: z.string(),
+    object: z.literal('site'),
+    url: z.string().nullable(),
+    external_id: z.string().nullable(),
+    client: z.string().nullable(),
+  })
   .meta({ id: 'Site' })
 
 export const license = z
   .object({
-    id: z.string(), object: z.literal('license'), key: z.string(), product: z.string(),
-    state: z.enum(['assigned', 'unassigned', 'revoked']), site: site.nullable(), issued_at: instant,
-    assigned_at: instant.nullable(), revoked_at: instant.nullable(),
+    id: z.string(),
+    object: z.literal('license'),
+    key: z.string(),
+    product: z.string(),
+    state: z.enum(['assigned', 'unassigned', 'revoked']),
+    site: site.nullable(),
+    issued_at: instant,
+    assigned_at: instant.nullable(),
+    revoked_at: instant.nullable(),
   })
   .meta({ id: 'License' })
 
 export const action = z
   .object({
-    id: z.string(), object: z.literal('action'), kind: z.string(),
-    status: z.enum(['queued', 'running', 'done', 'refused', 'failed']), accepted_at: instant, ended_at: instant.nullable(),
+    id: z.string(),
+    object: z.literal('action'),
+    kind: z.string(),
+    status: z.enum(['queued', 'running', 'done', 'refused', 'failed']),
+    accepted_at: instant,
+    ended_at: instant.nullable(),
     result: z.record(z.string(), z.unknown()).nullable(),
     error: z.object({ code: z.string(), message: z.string(), path: z.string().optional() }).nullable(),
   })

@@ -44,7 +44,10 @@ async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T
 }
 
 async function ensureRole(
-  client: pg.Client, role: string, password: string, creates: 'CREATEROLE' | 'NOCREATEROLE',
+  client: pg.Client,
+  role: string,
+  password: string,
+  creates: 'CREATEROLE' | 'NOCREATEROLE',
 ): Promise<void> {
   const { rowCount } = await client.query('SELECT FROM pg_roles WHERE rolname = $1', [role])
   const verb = rowCount === 0 ? 'CREATE' : 'ALTER'
@@ -57,9 +60,7 @@ async function ensureRole(
  * Makes a database, by default an empty one, and opens it to the three roles and nobody else. What
  * it sets is not copied with a template, so a clone is made by it too.
  */
-export async function createDatabase(
-  client: pg.Client, database: string, template = 'template0',
-): Promise<void> {
+export async function createDatabase(client: pg.Client, database: string, template = 'template0'): Promise<void> {
   const name = pg.escapeIdentifier(database)
   const found = await client.query('SELECT FROM pg_database WHERE datname = $1', [database])
   if (found.rowCount === 0) {
@@ -82,9 +83,7 @@ export async function createDatabase(
  * Prepares a PostgreSQL for Perdiem as its superuser: three roles, the database, its schema. Can be
  * run again; the passwords are then the new ones. Tables come with the release step.
  */
-export async function bootstrapDatabase(
-  superuserUrl: string, options: BootstrapOptions,
-): Promise<DatabaseUrls> {
+export async function bootstrapDatabase(superuserUrl: string, options: BootstrapOptions): Promise<DatabaseUrls> {
   const { database, ownerPassword, apiPassword, workerPassword } = options
   await withClient(superuserUrl, async (client) => {
     await client.query('SELECT pg_advisory_lock($1)', [LOCK_KEY])

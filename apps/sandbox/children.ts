@@ -1,7 +1,7 @@
-// Starts and stops the processes of the sandbox. Each is a real process of its own, as in production, in a process group
-// of its own, so that Ctrl-C reaches the supervisor alone and it decides the order of the end.
+// Starts and stops the processes of the sandbox. Each is a real process of its own, as in production, in a process
+// group of its own, so that Ctrl-C reaches the supervisor alone and it decides the order of the end.
 import { fork, type ChildProcess } from 'node:child_process'
-import { createWriteStream, mkdirSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { StartupError } from './startup-error.ts'
@@ -30,21 +30,26 @@ export interface ChildOptions {
   readonly onExit: (name: string, how: string) => void
 }
 
-/** Starts a program and waits until it says that it is ready, over IPC or as a line `ready …` on its output. */
+/**
+ * Starts a program and waits until it says over IPC that it is ready. It writes to its log file itself: through a
+ * pipe of ours, a log line written after our death would block it for ever.
+ */
 export async function startChild(options: ChildOptions): Promise<Child> {
   mkdirSync(options.logs, { recursive: true })
-  const log = createWriteStream(join(options.logs, `${options.name}.log`), { flags: 'a' })
+  const path = join(options.logs, `${options.name}.log`)
+  const log = openSync(path, 'a', 0o600)
   const child = fork(join(ROOT, options.program), [...(options.args ?? [])], {
-    cwd: ROOT, env: options.env, detached: true, stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    cwd: ROOT,
+    env: options.env,
+    detached: true,
+    stdio: ['ignore', log, log, 'ipc'],
     execArgv: ['--disable-warning=ExperimentalWarning'],
   })
-  child.stdout!.pipe(log, { end: false })
-  child.stderr!.pipe(log, { end: false })
+  closeSync(log)
   const exited = new Promise<string>((done) => child.once('exit', (code, signal) => done(signal ?? `code ${code}`)))
-  const ready = await becomeReady(child, options.name, exited)
+  const ready = await becomeReady(child, options.name, path, exited)
   let stopping = false
   void exited.then((how) => {
-    log.end()
     if (!stopping) options.onExit(options.name, how)
   })
   return {
@@ -61,31 +66,23 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   }
 }
 
-async function becomeReady(child: ChildProcess, name: string, exited: Promise<string>): Promise<string> {
-  let output = ''
-  let listen = (_chunk: Buffer): void => {}
-  const said = new Promise<string>((resolve, reject) => {
-    child.on('message', (message: { ready?: string; failed?: string }) => {
-      if (message.ready !== undefined) resolve(message.ready)
-      if (message.failed !== undefined) reject(new StartupError(`${name} did not start: ${message.failed}`))
-    })
-    listen = (chunk: Buffer): void => {
-      output = (output + chunk.toString('utf8')).slice(-4_000)
-      const line = /^ready (\S+)$/m.exec(output)
-      if (line) resolve(line[1]!)
-    }
-    child.stdout!.on('data', listen)
-    child.stderr!.on('data', listen)
-    void exited.then((how) => reject(new StartupError(`${name} did not start (${how}): ${output.trim().slice(-1_000)}`)))
-    setTimeout(() => reject(new StartupError(`${name} was not ready within ${READY_WITHIN_MS / 1_000} s.`)), READY_WITHIN_MS).unref()
-  })
+async function becomeReady(child: ChildProcess, name: string, log: string, exited: Promise<string>): Promise<string> {
   try {
-    return await said
+    return await new Promise<string>((resolve, reject) => {
+      child.on('message', (message: { ready?: string; failed?: string }) => {
+        if (message.ready !== undefined) resolve(message.ready)
+        if (message.failed !== undefined) reject(new StartupError(`${name} did not start: ${message.failed}`))
+      })
+      void exited.then((how) => {
+        const last = readFileSync(log, 'utf8').trim().slice(-1_000)
+        reject(new StartupError(`${name} did not start (${how}). The end of ${log}:\n${last}`))
+      })
+      const late = (): void =>
+        reject(new StartupError(`${name} was not ready within ${READY_WITHIN_MS / 1_000} s; see ${log}.`))
+      setTimeout(late, READY_WITHIN_MS).unref()
+    })
   } catch (error) {
     child.kill('SIGKILL')
     throw error
-  } finally {
-    child.stdout!.off('data', listen)
-    child.stderr!.off('data', listen)
   }
 }

@@ -20,7 +20,11 @@ export function apiClient(url: string, key: string): Client {
   const send = async (method: string, path: string, body?: unknown): Promise<Response> => {
     const response = await fetch(url + path, {
       method,
-      headers: { Authorization: `Bearer ${key}`, Prefer: 'wait=30', ...(body !== undefined && { 'Content-Type': 'application/json' }) },
+      headers: {
+        Authorization: `Bearer ${key}`,
+        Prefer: 'wait=30',
+        ...(body !== undefined && { 'Content-Type': 'application/json' }),
+      },
       signal: AbortSignal.timeout(TIMEOUT_MS),
       ...(body !== undefined && { body: JSON.stringify(body) }),
     })

@@ -1,6 +1,6 @@
-// Moves business time forward, in order through every tick due on the way. The same ticks, jobs and queues as in production
-// do the work; only who fires the ticks differs. Ticks ask the database what is due, so that one at each local midnight
-// (where days end, months close and invoice days begin) finds all that four an hour would.
+// Moves business time forward, in order through every tick due on the way. The same ticks, jobs and queues as in
+// production do the work; only who fires the ticks differs. Ticks ask the database what is due, so that one at each
+// local midnight (where days end, months close and invoice days begin) finds all that four an hour would.
 import { ticks } from '../../jobs/catalog.ts'
 import { stage } from '../../jobs/kit/stage.ts'
 import { addDays, dayOf, startOfDay } from '../../jobs/rules/period.ts'

@@ -1,5 +1,5 @@
-// npm run demo: one command, no server left behind. A fresh sandbox lives through a month; its invoices are compared with
-// sums done by hand, every invariant is checked, the PDFs are kept in demo/.
+// npm run demo: one command, no server left behind. A fresh sandbox lives through a month; its invoices are compared
+// with sums done by hand, every invariant is checked, the PDFs are kept in demo/.
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -50,14 +50,20 @@ try {
   home = await mkdtemp(join(tmpdir(), 'perdiem-demo-'))
   console.log('Perdiem demo: a fresh sandbox')
   sandbox = await startSandbox({
-    home, port: 0, now: STORY_BEGINS, logLevel: config.LOG_LEVEL, executablePath: config.PUPPETEER_EXECUTABLE_PATH,
+    home,
+    port: 0,
+    now: STORY_BEGINS,
+    logLevel: config.LOG_LEVEL,
+    executablePath: config.PUPPETEER_EXECUTABLE_PATH,
     say: (line) => console.log(`  ${line}`),
     onExit: (name, how) => {
       console.error(`${name} ended unexpectedly (${how}).`)
       void end(1)
     },
   })
-  const accounts = await playDemo({ url: sandbox.url, operatorKey: sandbox.operatorKey }, (line) => console.log(`  ${line}`))
+  const accounts = await playDemo({ url: sandbox.url, operatorKey: sandbox.operatorKey }, (line) =>
+    console.log(`  ${line}`),
+  )
   const rows = await collect(accounts)
   const right = report(rows, await violations(sandbox.databaseUrl))
   await end(right ? 0 : 1)
@@ -80,8 +86,14 @@ async function collect(accounts: readonly StoryAccount[]): Promise<Row[]> {
     const days = invoice.lines.reduce((sum: number, line: { quantity: number }) => sum + line.quantity, 0)
     const { byHand } = partner
     rows.push({
-      name: partner.name, timezone: partner.timezone, number: invoice.number, days, total: invoice.total.amount,
-      status: invoice.status, file: join('demo', file), sum: byHand.sum,
+      name: partner.name,
+      timezone: partner.timezone,
+      number: invoice.number,
+      days,
+      total: invoice.total.amount,
+      status: invoice.status,
+      file: join('demo', file),
+      sum: byHand.sum,
       agrees: days === byHand.days && invoice.total.amount === byHand.total && invoice.status === 'paid',
     })
   }
@@ -102,7 +114,13 @@ function report(rows: readonly Row[], broken: Awaited<ReturnType<typeof findViol
   table(
     ['Partner', 'Time zone', 'Invoice', 'Days', 'Total', 'Status', 'PDF', 'By hand'],
     rows.map((row) => [
-      row.name, row.timezone, row.number, String(row.days), formatMoney(BigInt(row.total), 'usd'), row.status, row.file,
+      row.name,
+      row.timezone,
+      row.number,
+      String(row.days),
+      formatMoney(BigInt(row.total), 'usd'),
+      row.status,
+      row.file,
       row.agrees ? 'agrees' : 'DIFFERS',
     ]),
   )
@@ -111,7 +129,11 @@ function report(rows: readonly Row[], broken: Awaited<ReturnType<typeof findViol
   console.log()
   for (const { invariant, rows: count } of broken) console.log(`  BROKEN  ${invariant} (${count})`)
   const right = broken.length === 0 && rows.every((row) => row.agrees)
-  console.log(right ? `All ${INVARIANTS.length} invariants hold; every invoice agrees with the sum done by hand.` : 'Something is wrong.')
+  console.log(
+    right
+      ? `All ${INVARIANTS.length} invariants hold; every invoice agrees with the sum done by hand.`
+      : 'Something is wrong.',
+  )
   return right
 }
 
@@ -119,7 +141,10 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): v
   const numeric = new Set([3, 4])
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)))
   const line = (cells: readonly string[]): string =>
-    cells.map((cell, column) => (numeric.has(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))).join('  ').trimEnd()
+    cells
+      .map((cell, column) => (numeric.has(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)))
+      .join('  ')
+      .trimEnd()
   console.log(`  ${line(head)}`)
   console.log(`  ${widths.map((width) => '─'.repeat(width)).join('  ')}`)
   for (const row of rows) console.log(`  ${line(row)}`)

@@ -1,5 +1,5 @@
-// The promises of domain.md that can be read off the database, each as a query for what breaks it. Shares nothing with the
-// jobs but the schema. A sandbox is right when every query is empty.
+// The promises of domain.md that can be read off the database, each as a query for what breaks it. Shares nothing
+// with the jobs but the schema. A sandbox is right when every query is empty.
 import type { Pool } from 'pg'
 
 interface Invariant {
@@ -85,7 +85,8 @@ export const INVARIANTS: readonly Invariant[] = [
     sql: `
       SELECT l.id FROM licenses l WHERE l.revoked_at < l.issued_at
       UNION ALL
-      SELECT p.license_id FROM past_assignments p JOIN licenses l ON l.id = p.license_id WHERE p.assigned_at < l.issued_at`,
+      SELECT p.license_id FROM past_assignments p JOIN licenses l ON l.id = p.license_id
+      WHERE p.assigned_at < l.issued_at`,
   },
   {
     name: 'no job is dead, and none is undone',

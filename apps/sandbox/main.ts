@@ -29,10 +29,15 @@ try {
   const home = resolve(config.PERDIEM_HOME ?? '.perdiem')
   console.log(`Perdiem sandbox in ${home}`)
   sandbox = await startSandbox({
-    home, port: config.PORT ?? DEFAULT_PORT, operatorKey: config.SANDBOX_OPERATOR_KEY, now: config.SANDBOX_NOW,
-    logLevel: config.LOG_LEVEL, executablePath: config.PUPPETEER_EXECUTABLE_PATH,
+    home,
+    port: config.PORT ?? DEFAULT_PORT,
+    operatorKey: config.SANDBOX_OPERATOR_KEY,
+    now: config.SANDBOX_NOW,
+    logLevel: config.LOG_LEVEL,
+    executablePath: config.PUPPETEER_EXECUTABLE_PATH,
     say: (line) => console.log(`  ${line}`),
-    onExit: (name, how) => void end(1, `${name} ended unexpectedly (${how}); its log is in ${home}/logs. Stopping everything.`),
+    onExit: (name, how) =>
+      void end(1, `${name} ended unexpectedly (${how}); its log is in ${home}/logs. Stopping everything.`),
   })
   if (sandbox.isNew && config.SANDBOX_SEED === 'demo') {
     console.log('  demo accounts …')

@@ -1,9 +1,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import {
-  existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { giveTo } from './postgres-place.ts'
 import type { PostgresPlace } from './postgres-place.ts'
@@ -13,9 +11,7 @@ import { diskFull, saysDiskFull, StartupError, systemErrorCode } from './startup
 export const SUPERUSER = 'postgres'
 
 /** Initializes the data folder unless it is there; returns the superuser's password. */
-export async function ensureData(
-  place: PostgresPlace, passwordPath: string, noSync: boolean,
-): Promise<string> {
+export async function ensureData(place: PostgresPlace, passwordPath: string, noSync: boolean): Promise<string> {
   const parent = dirname(place.data)
   const prefix = `${basename(place.data)}.new-`
   for (const name of readdirSync(parent)) {
@@ -54,13 +50,19 @@ function readPassword(path: string, data: string): string {
   }
 }
 
-async function initialize(
-  place: PostgresPlace, data: string, passwordFile: string, noSync: boolean,
-): Promise<void> {
+async function initialize(place: PostgresPlace, data: string, passwordFile: string, noSync: boolean): Promise<void> {
   const flags = [
-    '-D', data, `--username=${SUPERUSER}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256',
-    '--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8',
-    '--no-instructions', ...(noSync ? ['--no-sync'] : []),
+    '-D',
+    data,
+    `--username=${SUPERUSER}`,
+    `--pwfile=${passwordFile}`,
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
+    '--locale=C',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    '--no-instructions',
+    ...(noSync ? ['--no-sync'] : []),
   ]
   const child = spawn(join(place.bin, 'initdb'), flags, {
     ...place.user,
@@ -75,8 +77,7 @@ async function initialize(
   if (code === 0) return
   if (saysDiskFull(output)) throw new StartupError(diskFull(data))
   throw new StartupError(
-    `PostgreSQL's data folder could not be initialized (${signal ?? `exit code ${code}`}): ` +
-      lastLines(output),
+    `PostgreSQL's data folder could not be initialized (${signal ?? `exit code ${code}`}): ` + lastLines(output),
   )
 }
 

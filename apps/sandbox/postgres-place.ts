@@ -1,8 +1,17 @@
 import { spawnSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import {
-  chmodSync, chownSync, cpSync, existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync,
-  statSync, writeFileSync,
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -71,13 +80,11 @@ function can(user: RunUser | undefined, script: string, argument: string): strin
 }
 
 const RUNS =
-  'test -r "$1/share/postgresql/postgres.bki" && test -x "$1/bin/initdb" && ' +
-  '"$1/bin/postgres" --version >/dev/null'
+  'test -r "$1/share/postgresql/postgres.bki" && test -x "$1/bin/initdb" && ' + '"$1/bin/postgres" --version >/dev/null'
 
 function cannotRun(reason: string): StartupError {
   return new StartupError(
-    `PostgreSQL's program does not run on this machine: ${reason} ` +
-      'Use a PostgreSQL of your own (DATABASE_URL).',
+    `PostgreSQL's program does not run on this machine: ${reason} ` + 'Use a PostgreSQL of your own (DATABASE_URL).',
   )
 }
 

@@ -1,7 +1,14 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import {
-  closeSync, fstatSync, mkdirSync, openSync, readFileSync, realpathSync, renameSync, statSync,
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -12,9 +19,7 @@ import { clearLeftOver, endPostgres, lockHome } from './postgres-lock.ts'
 import { findPlace } from './postgres-place.ts'
 import type { PostgresPlace } from './postgres-place.ts'
 import { choosePort, portTaken } from './postgres-port.ts'
-import {
-  diskFull, explainFileError, saysDiskFull, StartupError, systemErrorCode,
-} from './startup-error.ts'
+import { diskFull, explainFileError, saysDiskFull, StartupError, systemErrorCode } from './startup-error.ts'
 
 const LOG_LIMIT = 20_000_000
 const READY_BOUND = 120_000
@@ -97,7 +102,10 @@ function defaultSettings(): Record<string, string> {
 }
 
 async function launch(
-  place: PostgresPlace, files: Files, settings: Record<string, string>, wanted: number,
+  place: PostgresPlace,
+  files: Files,
+  settings: Record<string, string>,
+  wanted: number,
 ): Promise<{ port: number; child: ChildProcess; pid: number }> {
   let log = ''
   for (let attempt = 0; attempt < 50; attempt++) {
@@ -125,9 +133,7 @@ function openLog(path: string): number {
   return openSync(path, 'a', 0o640)
 }
 
-async function attemptStart(
-  place: PostgresPlace, files: Files, settings: Record<string, string>,
-): Promise<Attempt> {
+async function attemptStart(place: PostgresPlace, files: Files, settings: Record<string, string>): Promise<Attempt> {
   const log = openLog(files.log)
   const before = fstatSync(log).size
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])

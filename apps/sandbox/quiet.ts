@@ -52,5 +52,9 @@ async function undone(db: ProcessDatabase, now: Date): Promise<string> {
   const rows = await db.prisma.$queryRaw<{ name: string; reason: string | null; attempts: number }[]>`
     SELECT name, reason, attempts FROM staged_jobs
     WHERE finished_at IS NULL AND (due_at IS NULL OR due_at <= ${now}::timestamptz) ORDER BY created_at LIMIT 5`
-  return rows.map((row) => `${row.name} (attempt ${row.attempts + 1}${row.reason ? `, last: ${row.reason}` : ''})`).join('; ') || 'webhooks'
+  return (
+    rows
+      .map((row) => `${row.name} (attempt ${row.attempts + 1}${row.reason ? `, last: ${row.reason}` : ''})`)
+      .join('; ') || 'webhooks'
+  )
 }

@@ -20,8 +20,13 @@ import { standInClient } from './stand-in-client.ts'
 
 const clockBody = z.strictObject({ to: z.iso.datetime({ offset: true }) })
 const cardBody = z.strictObject({
-  account: z.string(), number: z.string().regex(/^[\d ]{12,23}$/, 'must be a card number'),
-  exp: z.string().regex(/^(0[1-9]|1[0-2])\/(\d{2}|\d{4})$/, 'must be MM/YY').optional(), primary: z.boolean().default(true),
+  account: z.string(),
+  number: z.string().regex(/^[\d ]{12,23}$/, 'must be a card number'),
+  exp: z
+    .string()
+    .regex(/^(0[1-9]|1[0-2])\/(\d{2}|\d{4})$/, 'must be MM/YY')
+    .optional(),
+  primary: z.boolean().default(true),
 })
 const mailQuery = z.strictObject({ account: z.string().optional() })
 const requestsQuery = z.strictObject({ limit: z.coerce.number().int().min(1).max(10_000).default(1_000) })
@@ -42,24 +47,36 @@ export function createSandbox(config: ApiConfig, services: Services, _relay: Rel
   const mailFolder = join(config.PERDIEM_HOME!, 'mail')
   return {
     mount(app) {
-      const operators = (handler: (request: Request, response: Response) => Promise<void>): RequestHandler =>
+      const operators =
+        (handler: (request: Request, response: Response) => Promise<void>): RequestHandler =>
         async (request, response) => {
           const caller = await authenticate(request, services)
           if (!caller.operator) throw new Problem(403, 'forbidden', 'The sandbox is for operators.')
           await handler(request, response)
         }
-      app.get('/sandbox/clock', operators(async (_request, response) => void response.json({ now: (await parts.clock.now()).toISOString() })))
+      app.get(
+        '/sandbox/clock',
+        operators(async (_request, response) => void response.json({ now: (await parts.clock.now()).toISOString() })),
+      )
       app.post('/sandbox/clock', operators(clockHandler(parts)))
       app.post('/sandbox/cards', operators(cardHandler(parts, services)))
       app.get('/sandbox/mail', operators(mailHandler(parts, mailFolder)))
-      app.get('/sandbox/stripe/requests', operators(async (request, response) =>
-        void response.json(await standIn.requests(parse(requestsQuery, request.query, 'query').limit))))
-      app.post('/sandbox/stripe/faults', operators(async (request, response) => {
-        const { status, body } = await standIn.addFault(request.body as Record<string, unknown>)
-        if (status < 400) return void response.status(201).json(body)
-        const message = (body as { error?: { message?: string } }).error?.message ?? 'The fault is not understood.'
-        throw new Problem(400, 'invalid_request', message)
-      }))
+      app.get(
+        '/sandbox/stripe/requests',
+        operators(
+          async (request, response) =>
+            void response.json(await standIn.requests(parse(requestsQuery, request.query, 'query').limit)),
+        ),
+      )
+      app.post(
+        '/sandbox/stripe/faults',
+        operators(async (request, response) => {
+          const { status, body } = await standIn.addFault(request.body as Record<string, unknown>)
+          if (status < 400) return void response.status(201).json(body)
+          const message = (body as { error?: { message?: string } }).error?.message ?? 'The fault is not understood.'
+          throw new Problem(400, 'invalid_request', message)
+        }),
+      )
     },
     close: async () => void (await Promise.allSettled([queue.close(), db.close()])),
   }
@@ -90,7 +107,8 @@ function clockHandler(parts: MoverParts) {
 }
 
 function moveProblem(error: unknown): unknown {
-  if (error instanceof ClockGoesForward) return new Problem(409, 'clock_goes_forward', error.message, [{ path: 'to', message: error.message }])
+  if (error instanceof ClockGoesForward)
+    return new Problem(409, 'clock_goes_forward', error.message, [{ path: 'to', message: error.message }])
   if (error instanceof NotQuiet) return new Problem(503, 'not_quiet', error.message)
   return error
 }
@@ -102,20 +120,33 @@ function cardHandler({ db, clock, standIn }: MoverParts, services: Services) {
   return async (request: Request, response: Response): Promise<void> => {
     const body = parse(cardBody, request.body, 'body')
     const accountId = fromPublicId('account', body.account)
-    const found = accountId && (await db.withAccount(accountId, (tx) => tx.$queryRaw<unknown[]>`SELECT 1 FROM accounts WHERE id = ${accountId}::uuid`))
+    const found =
+      accountId &&
+      (await db.withAccount(
+        accountId,
+        (tx) => tx.$queryRaw<unknown[]>`SELECT 1 FROM accounts WHERE id = ${accountId}::uuid`,
+      ))
     if (!accountId || !found || found.length === 0) throw notFound('account')
     const now = await clock.now()
     const exp = body.exp ?? `12/${String((now.getUTCFullYear() + CARD_YEARS) % 100).padStart(2, '0')}`
     const customerId = await ensureCustomer({ ...services, db }, accountId)
-    const page = await services.stripe.openCardSetup({ customerId, accountId, primary: body.primary, returnUrl: services.publicUrl })
+    const page = await services.stripe.openCardSetup({
+      customerId,
+      accountId,
+      primary: body.primary,
+      returnUrl: services.publicUrl,
+    })
     const refused = await standIn.enterCard(page, { number: body.number.replaceAll(' ', ''), exp })
     if (refused) throw new Problem(402, refused.code, refused.message, [{ path: 'number', message: refused.message }])
     await waitForQuiet(db, now, standIn.pendingWebhooks).catch((error: unknown) => {
       throw moveProblem(error)
     })
-    const rows = await db.withAccount(accountId, (tx) => tx.$queryRaw<{ id: string; brand: string; last4: string; primary: boolean }[]>`
+    const rows = await db.withAccount(
+      accountId,
+      (tx) => tx.$queryRaw<{ id: string; brand: string; last4: string; primary: boolean }[]>`
       SELECT id, brand, last4, "primary" FROM payment_methods
-      WHERE account_id = ${accountId}::uuid AND removed_at IS NULL ORDER BY id DESC LIMIT 1`)
+      WHERE account_id = ${accountId}::uuid AND removed_at IS NULL ORDER BY id DESC LIMIT 1`,
+    )
     const card = rows[0]
     if (!card) throw new Problem(503, 'webhook_lost', 'The card was taken, but no webhook told of it (yet).')
     response.status(201).json({ ...card, id: toPublicId('paymentMethod', card.id), object: 'payment_method' })
@@ -133,7 +164,9 @@ function mailHandler({ db }: MoverParts, folder: string) {
     const accounts = new Map(rows.map((row) => [row.messageId, row.accountId]))
     const mails = (await readKeptMail(folder)).filter((mail) => accounts.has(mail.messageId))
     const data = mails.map(({ messageId, ...mail }) => ({
-      ...mail, message_id: messageId, account: toPublicId('account', accounts.get(messageId)!),
+      ...mail,
+      message_id: messageId,
+      account: toPublicId('account', accounts.get(messageId)!),
     }))
     response.json({ data, total: data.length })
   }

@@ -1,5 +1,5 @@
-// The embedded default: everything Perdiem is made of, on one machine, from what npm brought along. PostgreSQL, the Stripe
-// stand-in and the three processes of the Procfile, supervised; nothing of it is used in production.
+// The embedded default: everything Perdiem is made of, on one machine, from what npm brought along. PostgreSQL, the
+// Stripe stand-in and the three processes of the Procfile, supervised; nothing of it is used in production.
 import { createServer } from 'node:net'
 import { resolve, join } from 'node:path'
 import pg from 'pg'
@@ -53,13 +53,20 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   }
   try {
     options.say('PostgreSQL …')
-    const postgres = await startPostgres({ home, onExit: (code, signal) => options.onExit('PostgreSQL', signal ?? `code ${code}`) })
+    const postgres = await startPostgres({
+      home,
+      onExit: (code, signal) => options.onExit('PostgreSQL', signal ?? `code ${code}`),
+    })
     stop.push(() => postgres.stop())
     const urls = await prepareDatabase(postgres, state, options, isNew)
     options.say('Stripe stand-in …')
     const standIn = await startStandIn(home, state, port, options)
     stop.push(() => standIn.stop())
-    state = saveState(home, { ...state, stripePort: Number(new URL(standIn.ready).port), operatorKey: options.operatorKey ?? state.operatorKey })
+    state = saveState(home, {
+      ...state,
+      stripePort: Number(new URL(standIn.ready).port),
+      operatorKey: options.operatorKey ?? state.operatorKey,
+    })
     options.say('web, worker, documents …')
     const children = await startProcesses({ home, state, urls, port, options, stripeUrl: standIn.ready })
     stop.push(async () => void (await Promise.allSettled(children.map((child) => child.stop()))))
@@ -85,7 +92,9 @@ async function freePort(port: number): Promise<number> {
     probe.once('error', (error: NodeJS.ErrnoException) => {
       fail(
         error.code === 'EADDRINUSE'
-          ? new StartupError(`Port ${port} is taken by another program. Stop it, or choose another: PORT=${port + 1} npm start`)
+          ? new StartupError(
+              `Port ${port} is taken by another program. Stop it, or choose another: PORT=${port + 1} npm start`,
+            )
           : error.code === 'EACCES'
             ? new StartupError(`Port ${port} is not for ordinary users. Choose one above 1023, with PORT.`)
             : error,
@@ -105,13 +114,20 @@ async function prepareDatabase(
   isNew: boolean,
 ): Promise<DatabaseUrls> {
   const { ownerPassword, apiPassword, workerPassword } = state
-  const urls = await bootstrapDatabase(postgres.superuserUrl(), { database: 'perdiem', ownerPassword, apiPassword, workerPassword })
+  const urls = await bootstrapDatabase(postgres.superuserUrl(), {
+    database: 'perdiem',
+    ownerPassword,
+    apiPassword,
+    workerPassword,
+  })
   await release(urls)
   await prepareClock(urls.ownerUrl, isNew ? options.now : undefined)
   const db = connectDatabase({ url: urls.apiUrl, max: 1 })
   try {
     const secret = options.operatorKey ?? state.operatorKey
-    await db.withOperator((tx) => createKey(tx, { accountId: null, name: 'sandbox operator', scopes: ['operator'], at: new Date(0), secret }))
+    await db.withOperator((tx) =>
+      createKey(tx, { accountId: null, name: 'sandbox operator', scopes: ['operator'], at: new Date(0), secret }),
+    )
   } finally {
     await db.close()
   }
@@ -125,7 +141,8 @@ async function prepareClock(ownerUrl: string, now: string | undefined): Promise<
   try {
     await owner.query(`
       CREATE SCHEMA IF NOT EXISTS sandbox;
-      CREATE TABLE IF NOT EXISTS sandbox.clock (one boolean PRIMARY KEY DEFAULT true CHECK (one), instant timestamptz(3));
+      CREATE TABLE IF NOT EXISTS sandbox.clock (
+        one boolean PRIMARY KEY DEFAULT true CHECK (one), instant timestamptz(3));
       INSERT INTO sandbox.clock (instant) VALUES (NULL) ON CONFLICT DO NOTHING;
       GRANT USAGE ON SCHEMA sandbox TO ${ROLES.api}, ${ROLES.worker};
       GRANT SELECT ON sandbox.clock TO ${ROLES.api};
@@ -138,11 +155,22 @@ async function prepareClock(ownerUrl: string, now: string | undefined): Promise<
 
 async function startStandIn(home: string, state: SandboxState, port: number, options: SandboxOptions): Promise<Child> {
   const args = (standInPort: number): string[] => [
-    '--book', join(home, 'stripe'), '--secret-key', state.stripeSecretKey, '--port', String(standInPort),
-    '--webhook-url', `http://127.0.0.1:${port}/webhooks/stripe`, '--webhook-secret', state.webhookSecret,
+    '--book',
+    join(home, 'stripe'),
+    '--secret-key',
+    state.stripeSecretKey,
+    '--port',
+    String(standInPort),
+    '--webhook-url',
+    `http://127.0.0.1:${port}/webhooks/stripe`,
+    '--webhook-secret',
+    state.webhookSecret,
   ]
   const common = {
-    name: 'stripe', program: 'apps/sandbox/stripe/main.ts', env: childEnvironment({}), logs: join(home, 'logs'),
+    name: 'stripe',
+    program: 'apps/sandbox/stripe/main.ts',
+    env: childEnvironment({}),
+    logs: join(home, 'logs'),
     onExit: options.onExit,
   }
   // The same port again, so that pay links of earlier days still work; another when somebody took it meanwhile.
@@ -161,16 +189,29 @@ interface ProcessesOf {
 
 async function startProcesses({ home, state, urls, port, stripeUrl, options }: ProcessesOf): Promise<Child[]> {
   const env = childEnvironment({
-    PERDIEM_HOME: home, PERDIEM_SANDBOX: home, PERDIEM_SECRET: state.secret, LOG_LEVEL: options.logLevel ?? 'info',
-    STRIPE_SECRET_KEY: state.stripeSecretKey, STRIPE_URL: stripeUrl, STRIPE_WEBHOOK_SECRET: state.webhookSecret,
-    API_DATABASE_URL: urls.apiUrl, WORKER_DATABASE_URL: urls.workerUrl, PORT: String(port),
-    RATE_LIMIT_PER_MINUTE: String(RATE_LIMIT_PER_MINUTE), PUPPETEER_EXECUTABLE_PATH: options.executablePath,
+    PERDIEM_HOME: home,
+    PERDIEM_SANDBOX: home,
+    PERDIEM_SECRET: state.secret,
+    LOG_LEVEL: options.logLevel ?? 'info',
+    STRIPE_SECRET_KEY: state.stripeSecretKey,
+    STRIPE_URL: stripeUrl,
+    STRIPE_WEBHOOK_SECRET: state.webhookSecret,
+    API_DATABASE_URL: urls.apiUrl,
+    WORKER_DATABASE_URL: urls.workerUrl,
+    PORT: String(port),
+    RATE_LIMIT_PER_MINUTE: String(RATE_LIMIT_PER_MINUTE),
+    PUPPETEER_EXECUTABLE_PATH: options.executablePath,
   })
   const common = { env, logs: join(home, 'logs'), onExit: options.onExit }
   const worker = 'apps/worker/main.ts'
   const starts = await Promise.allSettled([
     startChild({ ...common, name: 'web', program: 'apps/api/main.ts' }),
-    startChild({ ...common, name: 'worker', program: worker, args: ['licenses', 'usage', 'invoices', 'payments', 'notifications'] }),
+    startChild({
+      ...common,
+      name: 'worker',
+      program: worker,
+      args: ['licenses', 'usage', 'invoices', 'payments', 'notifications'],
+    }),
     startChild({ ...common, name: 'documents', program: worker, args: ['documents'] }),
   ])
   const failed = starts.find((start) => start.status === 'rejected')

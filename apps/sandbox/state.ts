@@ -6,8 +6,14 @@ import { z } from 'zod'
 import { explainFileError, StartupError } from './startup-error.ts'
 
 const stateShape = z.object({
-  secret: z.string(), ownerPassword: z.string(), apiPassword: z.string(), workerPassword: z.string(),
-  stripeSecretKey: z.string(), webhookSecret: z.string(), operatorKey: z.string(), stripePort: z.number(),
+  secret: z.string(),
+  ownerPassword: z.string(),
+  apiPassword: z.string(),
+  workerPassword: z.string(),
+  stripeSecretKey: z.string(),
+  webhookSecret: z.string(),
+  operatorKey: z.string(),
+  stripePort: z.number(),
   /** Set when everything a new home gets has been made. */
   seeded: z.boolean(),
 })
@@ -17,9 +23,15 @@ const random = (): string => randomBytes(24).toString('base64url')
 
 function freshState(): SandboxState {
   return {
-    secret: random() + random(), ownerPassword: random(), apiPassword: random(), workerPassword: random(),
-    stripeSecretKey: `sk_test_${random().replace(/[-_]/g, 'x')}`, webhookSecret: `whsec_${random()}`,
-    operatorKey: `pd_op_${random()}`, stripePort: 0, seeded: false,
+    secret: random() + random(),
+    ownerPassword: random(),
+    apiPassword: random(),
+    workerPassword: random(),
+    stripeSecretKey: `sk_test_${random().replace(/[-_]/g, 'x')}`,
+    webhookSecret: `whsec_${random()}`,
+    operatorKey: `pd_op_${random()}`,
+    stripePort: 0,
+    seeded: false,
   }
 }
 

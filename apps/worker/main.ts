@@ -31,7 +31,9 @@ const SWEEP_EVERY_MS = 1_000
 export function queuesOf(names: readonly string[]): string[] {
   const unknown = names.filter((name) => !queues.includes(name))
   if (names.length === 0 || unknown.length > 0) {
-    throw new ConfigError(`Name the queues to work, of: ${queues.join(', ')}. Unknown: ${unknown.join(', ') || 'none named'}.`)
+    throw new ConfigError(
+      `Name the queues to work, of: ${queues.join(', ')}. Unknown: ${unknown.join(', ') || 'none named'}.`,
+    )
   }
   return [...new Set(names)]
 }
@@ -48,7 +50,12 @@ export async function startWorker(config: WorkerConfig, names: readonly string[]
   const mailer = mailerOf(config, home)
   const pdf = createPdfRenderer({ home, executablePath: config.PUPPETEER_EXECUTABLE_PATH, log })
   const ports: Ports = {
-    db, clock, newId, mailer, pdf, log,
+    db,
+    clock,
+    newId,
+    mailer,
+    pdf,
+    log,
     keys: createSecrets(config.PERDIEM_SECRET),
     stripe: stripeProvider(connectStripe({ secretKey: config.STRIPE_SECRET_KEY, url: config.STRIPE_URL })),
     files: createFiles(join(home, 'files')),

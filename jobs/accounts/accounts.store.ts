@@ -27,7 +27,8 @@ export async function createAccount(tx: Tx, account: NewAccount): Promise<boolea
     INSERT INTO accounts (id, name, external_id, currency, timezone, billing_email, po_number, company, autopay_cap,
                           card_required, net_days, invoice_day, bill_from, created_at)
     VALUES (${account.id}::uuid, ${account.name}, ${account.externalId}, ${account.currency}, ${account.timezone},
-            ${account.billingEmail}, ${account.poNumber}, ${JSON.stringify(account.company)}::jsonb, ${account.autopayCap},
+            ${account.billingEmail}, ${account.poNumber}, ${JSON.stringify(account.company)}::jsonb,
+            ${account.autopayCap},
             ${account.cardRequired}, ${account.netDays}, ${account.invoiceDay}, ${account.billFrom}::date,
             ${account.at}::timestamptz)
     ON CONFLICT (external_id) DO NOTHING`
@@ -53,10 +54,12 @@ export async function updateAccount(tx: Tx, id: string, changes: AccountChanges)
     UPDATE accounts SET
       name = coalesce(${changes.name ?? null}, name),
       autopay = coalesce(${changes.autopay ?? null}::boolean, autopay),
-      billing_email = CASE WHEN ${named(changes.billingEmail)} THEN ${changes.billingEmail ?? null} ELSE billing_email END,
+      billing_email =
+        CASE WHEN ${named(changes.billingEmail)} THEN ${changes.billingEmail ?? null} ELSE billing_email END,
       po_number = CASE WHEN ${named(changes.poNumber)} THEN ${changes.poNumber ?? null} ELSE po_number END,
       company = coalesce(${changes.company === undefined ? null : JSON.stringify(changes.company)}::jsonb, company),
-      autopay_cap = CASE WHEN ${named(changes.autopayCap)} THEN ${changes.autopayCap ?? null}::bigint ELSE autopay_cap END,
+      autopay_cap =
+        CASE WHEN ${named(changes.autopayCap)} THEN ${changes.autopayCap ?? null}::bigint ELSE autopay_cap END,
       card_required = coalesce(${changes.cardRequired ?? null}::boolean, card_required),
       net_days = coalesce(${changes.netDays ?? null}::int, net_days),
       invoice_day = coalesce(${changes.invoiceDay ?? null}::int, invoice_day)
@@ -83,5 +86,6 @@ export async function readSettings(tx: Tx): Promise<VendorSettings> {
 
 export async function saveSettings(tx: Tx, settings: VendorSettings): Promise<void> {
   await tx.$executeRaw`
-    UPDATE vendor_settings SET issuer = ${JSON.stringify(settings.issuer)}::jsonb, series = ${settings.series} WHERE id = 1`
+    UPDATE vendor_settings SET issuer = ${JSON.stringify(settings.issuer)}::jsonb, series = ${settings.series}
+    WHERE id = 1`
 }

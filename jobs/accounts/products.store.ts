@@ -40,9 +40,11 @@ export interface NewPrice {
 /** @returns false when the product has a price of this currency, account and date already */
 export async function createPrice(tx: Tx, price: NewPrice): Promise<boolean> {
   const created = await tx.$executeRaw`
-    INSERT INTO prices (id, product_id, account_id, currency, model, monthly_amount, effective_from, ends_on, created_at)
+    INSERT INTO prices (id, product_id, account_id, currency, model, monthly_amount, effective_from, ends_on,
+                        created_at)
     VALUES (${price.id}::uuid, ${price.productId}::uuid, ${price.accountId}::uuid, ${price.currency}, ${price.model},
-            ${price.monthlyAmount}::numeric, ${price.effectiveFrom}::date, ${price.endsOn}::date, ${price.at}::timestamptz)
+            ${price.monthlyAmount}::numeric, ${price.effectiveFrom}::date, ${price.endsOn}::date,
+            ${price.at}::timestamptz)
     ON CONFLICT DO NOTHING`
   return created === 1
 }

@@ -71,7 +71,7 @@ function billToOf(company: Record<string, unknown>): InvoiceDocument['billTo'] {
 
 type Clients = InvoiceDocument['clients']
 
-/** Client → site → license. Each line's amount is allotted to licenses by their days, so that clients add up to it. */
+/** Client, site, license. Each line's amount is allotted to licenses by their days: clients add up to it. */
 function clientsOf(invoice: FinalInvoice, evidence: readonly EvidenceRow[]): Clients {
   const amounts = amountsOf(invoice, evidence)
   const clients = new Map<string | null, { amount: bigint; sites: Map<string | null, Clients[0]['sites'][0]> }>()

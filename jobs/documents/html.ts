@@ -38,11 +38,15 @@ export class WebAddress {
 }
 
 export type HtmlValue =
-  | string | number | bigint | SafeHtml | WebAddress | null | undefined | false
-  | readonly HtmlValue[]
+  string | number | bigint | SafeHtml | WebAddress | null | undefined | false | readonly HtmlValue[]
 
 const ENTITIES: Record<string, string> = {
-  '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;', '`': '&#96;',
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+  '`': '&#96;',
 }
 
 // Not allowed in HTML at all (the parser drops or replaces them), or drawn as boxes.
@@ -139,5 +143,6 @@ export const PRINT_POLICY = [
 ].join('; ')
 
 /** How every printed page begins: the policy comes before anything it has to hold. */
-export const PRINT_PREAMBLE = '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-  + `<meta http-equiv="Content-Security-Policy" content="${PRINT_POLICY}">`
+export const PRINT_PREAMBLE =
+  '<!doctype html><html lang="en"><head><meta charset="utf-8">' +
+  `<meta http-equiv="Content-Security-Policy" content="${PRINT_POLICY}">`

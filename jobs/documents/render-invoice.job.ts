@@ -1,6 +1,7 @@
-// Renders an invoice's PDF, and stages the mail that carries it. Staged when the invoice is mirrored and, where a card is
-// charged, when the charge has ended. Running it twice is safe: a document is stored once per invoice and kind, under a
-// name made from both. When it is dead the invoice has no PDF and no mail went out: mend the cause and redrive.
+// Renders an invoice's PDF, and stages the mail that carries it. Staged when the invoice is mirrored and, where a
+// card is charged, when the charge has ended. Running it twice is safe: a document is stored once per invoice and
+// kind, under a name made from both. When it is dead the invoice has no PDF and no mail went out: mend the cause and
+// redrive.
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { defineJob, retry } from '../kit/job.ts'
@@ -13,7 +14,12 @@ import { mirrorOf, paidWith } from '../payments/payments.store.ts'
 import { addDays, startOfDay } from '../rules/period.ts'
 import { composeDocument } from './compose-document.ts'
 import {
-  countBilledLicenses, evidence, findDocument, MAX_LICENSES_ON_PAPER, saveDocument, type DocumentKind,
+  countBilledLicenses,
+  evidence,
+  findDocument,
+  MAX_LICENSES_ON_PAPER,
+  saveDocument,
+  type DocumentKind,
 } from './documents.store.ts'
 import type { InvoiceDocument } from './invoice-document.ts'
 import { renderInvoicePage } from './invoice-page.ts'
@@ -27,7 +33,8 @@ export default defineJob({
   async run({ invoice: id, kind }, { db, clock, pdf, files }) {
     const accountId = await db.acrossAccounts((tx) => accountOfInvoice(tx, id))
     if (!accountId) return dead('no such invoice')
-    if (await db.withAccount(accountId, (tx) => findDocument(tx, accountId, id, kind))) return skipped('already rendered')
+    if (await db.withAccount(accountId, (tx) => findDocument(tx, accountId, id, kind)))
+      return skipped('already rendered')
     const document = await db.withAccount(accountId, (tx) => gather(tx, accountId, id, kind))
     if (!document) return dead('no such final invoice')
     const bytes = await pdf.render(renderInvoicePage(document), {

@@ -1,6 +1,6 @@
 // Finds the months that have ended and are not closed, and stages their closing per chunk of accounts. Every quarter of
-// an hour, because months end at local midnights. Running it twice is safe: a staged or closed month is not staged again
-// (staged_jobs_fact, closed_months' key). When it is dead no month closes: mend the cause and redrive.
+// an hour, because months end at local midnights. Running it twice is safe: a staged or closed month is not staged
+// again (staged_jobs_fact, closed_months' key). When it is dead no month closes: mend the cause and redrive.
 import { z } from 'zod'
 import { defineJob, retry } from '../kit/job.ts'
 import { done } from '../kit/outcome.ts'
@@ -23,7 +23,11 @@ export default defineJob({
       for (const { timezone } of await zonesInUse(tx)) {
         const lastEnded = addMonths(monthOf(dayOf(new Date(at), timezone)), -1)
         const due = await monthsToClose(tx, timezone, lastEnded)
-        await stageAll(tx, closeMonth, due.map(({ month, from, through }) => ({ month, zone: timezone, from, through })))
+        await stageAll(
+          tx,
+          closeMonth,
+          due.map(({ month, from, through }) => ({ month, zone: timezone, from, through })),
+        )
         count += due.length
       }
       return count

@@ -1,7 +1,7 @@
-// Closes one month for a chunk of accounts of one zone: rates its usage days and drafts an invoice for each account that
-// used anything. Running it twice is safe: closed_months is keyed by account and month, invoice_claims holds the one live
-// invoice. An account with a day missing is left open, and said so, until the day is counted. When it is dead these
-// accounts stay unbilled, visibly: mend the cause and redrive.
+// Closes one month for a chunk of accounts of one zone: rates its usage days and drafts an invoice for each account
+// that used anything. Running it twice is safe: closed_months is keyed by account and month, invoice_claims holds the
+// one live invoice. An account with a day missing is left open, and said so, until the day is counted. When it is
+// dead these accounts stay unbilled, visibly: mend the cause and redrive.
 import { z } from 'zod'
 import { defineJob, retry } from '../kit/job.ts'
 import { done, skipped } from '../kit/outcome.ts'
@@ -11,8 +11,15 @@ import { stage } from '../kit/stage.ts'
 import { addDays, addMonths, finalizeAt, firstDay, lastDay, startOfDay, type Month } from '../rules/period.ts'
 import { priceBreaks, rate, type Price, type UsageSpan } from '../rules/rating.ts'
 import {
-  accountsToClose, insertClosedMonths, insertDrafts, pricesUntil, productNames, usageSpans, type ClosingAccount, type Draft,
+  accountsToClose,
+  insertClosedMonths,
+  insertDrafts,
+  pricesUntil,
+  productNames,
+  usageSpans,
+  type ClosingAccount,
 } from './close.store.ts'
+import type { Draft } from './invoices.store.ts'
 
 const closeMonth = defineJob({
   name: 'invoices.close-month',
@@ -32,11 +39,23 @@ const closeMonth = defineJob({
       if (ready.length === 0) return skipped(`${blocked.length} blocked, none ready`)
       const drafts = await draftAll(tx, ready, month, zone, newId)
       await insertDrafts(tx, drafts, first, last, at)
-      await insertClosedMonths(tx, ready.map(({ id }) => id), first, at)
-      await audit(tx, drafts.map((draft) => ({
-        accountId: draft.accountId, at, actor: 'job:invoices.close-month', action: 'invoice.drafted', subject: draft.id,
-        details: { month, total: String(draft.total), parked: draft.parkedReason },
-      })))
+      await insertClosedMonths(
+        tx,
+        ready.map(({ id }) => id),
+        first,
+        at,
+      )
+      await audit(
+        tx,
+        drafts.map((draft) => ({
+          accountId: draft.accountId,
+          at,
+          actor: 'job:invoices.close-month',
+          action: 'invoice.drafted',
+          subject: draft.id,
+          details: { month, total: String(draft.total), parked: draft.parkedReason },
+        })),
+      )
       await stageNext(tx, month, zone, from, through, at)
       return done(`${ready.length} closed, ${drafts.length} drafted, ${blocked.length} blocked`)
     })
@@ -44,7 +63,10 @@ const closeMonth = defineJob({
 })
 export default closeMonth
 
-/** A month behind is followed at once by the next, so that months missed are closed in order without waiting for ticks. */
+/**
+ * A month behind is followed at once by the next, so that months missed are closed in order without waiting for
+ * ticks.
+ */
 async function stageNext(tx: Tx, month: Month, zone: string, from: string, through: string, at: Date): Promise<void> {
   const next = addMonths(month, 1)
   if (at >= startOfDay(addDays(lastDay(next), 1), zone)) {

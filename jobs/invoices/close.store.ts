@@ -1,8 +1,9 @@
 // The months' side of the invoices context: what is due to be closed, and the drafts that closing makes.
-// Writes closed_months, invoices (drafts), invoice_lines and invoice_claims.
+// Writes closed_months, invoice_lines and invoice_claims.
 import type { Tx } from '../kit/ports.ts'
 import type { Day, Month } from '../rules/period.ts'
-import type { Line, Price, UsageSpan } from '../rules/rating.ts'
+import type { Price, UsageSpan } from '../rules/rating.ts'
+import { insertDraftRows, type Draft } from './invoices.store.ts'
 import { ACCOUNTS_PER_CHUNK, type AccountRange } from '../usage/usage.store.ts'
 
 /** Per zone, the accounts whose next month to close is at most `lastEnded`, in chunks of one month each. */
@@ -45,7 +46,8 @@ export async function accountsToClose(
     SELECT a.id, a.currency, a.invoice_day AS "invoiceDay",
            (${last}::date - greatest(a.bill_from, ${first}::date) + 1)::int AS expected,
            (SELECT count(*) FROM counted_days c
-            WHERE c.account_id = a.id AND c.day BETWEEN greatest(a.bill_from, ${first}::date) AND ${last}::date)::int AS counted
+            WHERE c.account_id = a.id
+              AND c.day BETWEEN greatest(a.bill_from, ${first}::date) AND ${last}::date)::int AS counted
     FROM accounts a
     WHERE a.id BETWEEN ${range.from}::uuid AND ${range.through}::uuid AND a.timezone = ${zone}
       AND a.bill_from <= ${last}::date
@@ -93,36 +95,18 @@ export async function productNames(tx: Tx): Promise<Map<string, string>> {
   return new Map(rows.map((row) => [row.id, row.name]))
 }
 
-export interface Draft {
-  readonly id: string
-  readonly accountId: string
-  readonly currency: string
-  readonly total: bigint
-  readonly finalizeAt: Date
-  readonly parkedReason: string | null
-  readonly lines: readonly (Line & { description: string })[]
-}
-
 /**
  * Inserts drafts of kind `usage` with their lines, set-based. An account whose month has a live invoice already keeps
  * that one (invoice_claims), so that closing twice drafts once.
  */
 export async function insertDrafts(tx: Tx, drafts: readonly Draft[], first: Day, last: Day, at: Date): Promise<void> {
   if (drafts.length === 0) return
-  await tx.$executeRaw`
-    INSERT INTO invoices (id, account_id, kind, period_start, period_end, currency, subtotal, tax, total, drafted_at,
-                          finalize_at, parked_reason)
-    SELECT id, account_id, 'usage', ${first}::date, ${last}::date, currency, total, 0, total, ${at}::timestamptz,
-           finalize_at, parked_reason
-    FROM unnest(${drafts.map((d) => d.id)}::uuid[], ${drafts.map((d) => d.accountId)}::uuid[],
-                ${drafts.map((d) => d.currency)}::text[], ${drafts.map((d) => String(d.total))}::bigint[],
-                ${drafts.map((d) => d.finalizeAt.toISOString())}::timestamptz[],
-                ${drafts.map((d) => d.parkedReason)}::text[])
-      AS given (id, account_id, currency, total, finalize_at, parked_reason)`
+  await insertDraftRows(tx, drafts, first, last, at)
   await tx.$executeRaw`
     INSERT INTO invoice_claims (account_id, kind, period_start, invoice_id)
     SELECT account_id, 'usage', ${first}::date, id
-    FROM unnest(${drafts.map((d) => d.id)}::uuid[], ${drafts.map((d) => d.accountId)}::uuid[]) AS given (id, account_id)`
+    FROM unnest(${drafts.map((d) => d.id)}::uuid[], ${drafts.map((d) => d.accountId)}::uuid[])
+      AS given (id, account_id)`
   await insertLines(tx, drafts)
 }
 

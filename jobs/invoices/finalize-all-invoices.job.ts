@@ -18,7 +18,11 @@ export default defineJob({
   async run({ at }, { db }) {
     const staged = await db.acrossAccounts(async (tx) => {
       const drafts = await draftsToFinalize(tx, new Date(at))
-      await stageAll(tx, finalizeInvoice, drafts.map((invoice) => ({ invoice })))
+      await stageAll(
+        tx,
+        finalizeInvoice,
+        drafts.map((invoice) => ({ invoice })),
+      )
       return drafts.length
     })
     return done(`staged ${staged}`)

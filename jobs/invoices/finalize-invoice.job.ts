@@ -1,7 +1,7 @@
 // Makes a draft final: counts its days a second time, gives it its number, freezes it, and stages the mirror at Stripe.
-// Staged on the account's invoice day. Running it twice is safe: under the row's lock a final invoice is left alone, and
-// the database refuses to change one. A draft whose second count differs is parked and bills nothing. When it is dead the
-// invoice stays a draft, visibly: mend the cause and redrive.
+// Staged on the account's invoice day. Running it twice is safe: under the row's lock a final invoice is left alone,
+// and the database refuses to change one. A draft whose second count differs is parked and bills nothing. When it is
+// dead the invoice stays a draft, visibly: mend the cause and redrive.
 import { z } from 'zod'
 import { audit } from '../kit/audit.ts'
 import { defineJob, retry } from '../kit/job.ts'
@@ -13,14 +13,22 @@ import { dayOf, daysOfMonth, addDays, monthOf, startOfDay } from '../rules/perio
 import mirrorInvoice from '../payments/mirror-invoice.job.ts'
 import { recountDays } from '../usage/usage.store.ts'
 import {
-  accountOfInvoice, draftedDays, finalize, lockInvoice, openInvoice, parkDraft, takeNumber, terms,
-  type DraftInvoice, type Terms,
+  accountOfInvoice,
+  draftedDays,
+  finalize,
+  lockInvoice,
+  openInvoice,
+  parkDraft,
+  takeNumber,
+  terms,
+  type DraftInvoice,
+  type Terms,
 } from './invoices.store.ts'
 
-const NAME = 'invoices.finalize-invoice'
+const ACTOR = 'job:invoices.finalize-invoice'
 
 export default defineJob({
-  name: NAME,
+  name: 'invoices.finalize-invoice',
   payload: z.object({ invoice: z.uuid() }),
   key: ({ invoice }) => invoice,
   retry: retry.patient,
@@ -56,7 +64,14 @@ async function park(tx: Tx, draft: DraftInvoice, products: string[], at: Date): 
   const reason = `recount_differs: products ${products.join(', ')}`
   await parkDraft(tx, draft.accountId, draft.id, reason)
   await audit(tx, [
-    { accountId: draft.accountId, at, actor: `job:${NAME}`, action: 'invoice.parked', subject: draft.id, details: { reason } },
+    {
+      accountId: draft.accountId,
+      at,
+      actor: ACTOR,
+      action: 'invoice.parked',
+      subject: draft.id,
+      details: { reason },
+    },
   ])
   return done(`parked, ${reason}`)
 }
@@ -68,16 +83,35 @@ async function makeFinal(tx: Tx, draft: DraftInvoice, facts: Terms, at: Date): P
   const sequence = await takeNumber(tx, facts.series)
   const number = invoiceNumber(facts.series, sequence)
   await finalize(tx, {
-    invoiceId, accountId, number, series: facts.series, sequence, issuedOn, dueOn: dueOn(issuedOn, facts.netDays),
-    billTo: { ...facts.company, account_name: facts.name }, issuer: facts.issuer, poNumber: facts.poNumber, collection, at,
+    invoiceId,
+    accountId,
+    number,
+    series: facts.series,
+    sequence,
+    issuedOn,
+    dueOn: dueOn(issuedOn, facts.netDays),
+    billTo: { ...facts.company, account_name: facts.name },
+    issuer: facts.issuer,
+    poNumber: facts.poNumber,
+    collection,
+    at,
   })
   // A total of zero, or one that no card can be charged with, is settled at once and never leaves the house.
   const settled = collection === 'none'
-  await openInvoice(tx, accountId, invoiceId, settled ? { status: 'paid', credited: draft.total, paidAt: at } : { status: 'open' })
+  await openInvoice(
+    tx,
+    accountId,
+    invoiceId,
+    settled ? { status: 'paid', credited: draft.total, paidAt: at } : { status: 'open' },
+  )
   if (!settled) await stage(tx, mirrorInvoice, { invoice: invoiceId }, { accountId })
   await audit(tx, [
     {
-      accountId, at, actor: `job:${NAME}`, action: 'invoice.finalized', subject: invoiceId,
+      accountId,
+      at,
+      actor: ACTOR,
+      action: 'invoice.finalized',
+      subject: invoiceId,
       details: { number, total: String(draft.total), collection, ...(settled && { settled: 'below_minimum' }) },
     },
   ])

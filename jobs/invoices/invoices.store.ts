@@ -1,7 +1,39 @@
-// Writes invoices (their finalization), invoice_states and number_series.
+// Writes invoices, invoice_states and number_series.
 import type { Tx } from '../kit/ports.ts'
 import type { Collection } from '../rules/invoice-plan.ts'
 import type { Day } from '../rules/period.ts'
+import type { Line } from '../rules/rating.ts'
+
+export interface Draft {
+  readonly id: string
+  readonly accountId: string
+  readonly currency: string
+  /** Minor units. */
+  readonly total: bigint
+  readonly finalizeAt: Date
+  readonly parkedReason: string | null
+  readonly lines: readonly (Line & { description: string })[]
+}
+
+/** The rows of drafts of kind `usage`, without their lines and claims: see insertDrafts. */
+export async function insertDraftRows(
+  tx: Tx,
+  drafts: readonly Draft[],
+  first: Day,
+  last: Day,
+  at: Date,
+): Promise<void> {
+  await tx.$executeRaw`
+    INSERT INTO invoices (id, account_id, kind, period_start, period_end, currency, subtotal, tax, total, drafted_at,
+                          finalize_at, parked_reason)
+    SELECT id, account_id, 'usage', ${first}::date, ${last}::date, currency, total, 0, total, ${at}::timestamptz,
+           finalize_at, parked_reason
+    FROM unnest(${drafts.map((d) => d.id)}::uuid[], ${drafts.map((d) => d.accountId)}::uuid[],
+                ${drafts.map((d) => d.currency)}::text[], ${drafts.map((d) => String(d.total))}::bigint[],
+                ${drafts.map((d) => d.finalizeAt.toISOString())}::timestamptz[],
+                ${drafts.map((d) => d.parkedReason)}::text[])
+      AS given (id, account_id, currency, total, finalize_at, parked_reason)`
+}
 
 /** Drafts whose review has ended and that no one has parked. */
 export async function draftsToFinalize(tx: Tx, at: Date): Promise<string[]> {

@@ -11,8 +11,9 @@ export interface RetryPolicy {
 }
 
 /**
- * Retry policies by name. `brief`: somebody waits, and what comes after waits behind it. `patient`: our own stores; an outage of minutes is ridden out, a bug shows within the hour.
- * `provider`: somebody else's system; about a day in all, as long as Stripe keeps an idempotency key.
+ * Retry policies by name. `brief`: somebody waits, and what comes after waits behind it. `patient`: our own stores;
+ * an outage of minutes is ridden out, a bug shows within the hour. `provider`: somebody else's system; about a day in
+ * all, as long as Stripe keeps an idempotency key.
  */
 export const retry = {
   brief: { attempts: 6, firstDelayMs: 500, maxDelayMs: 10_000 },

@@ -55,10 +55,18 @@ export interface InvoiceCopy {
   readonly invoiceId: string | null
 }
 
-/** How a charge ended; `providerId` is the charge's own id. Not knowing is not among them: an answer that never came is a throw. */
+/**
+ * How a charge ended; `providerId` is the charge's own id. Not knowing is not among them: an answer that never came
+ * is a throw.
+ */
 export type ChargeResult =
   | { readonly kind: 'succeeded'; readonly providerId: string }
-  | { readonly kind: 'failed'; readonly providerId: string | null; readonly code: string; readonly advice: string | null }
+  | {
+      readonly kind: 'failed'
+      readonly providerId: string | null
+      readonly code: string
+      readonly advice: string | null
+    }
   | { readonly kind: 'requires_action'; readonly providerId: string | null; readonly code: string }
   | { readonly kind: 'processing'; readonly providerId: string }
 

@@ -31,7 +31,9 @@ export interface RefusalDetail {
 
 export type Applied = { readonly done: Record<string, unknown> } | { readonly refused: RefusalDetail }
 
-/** Something a person can ask for: what it takes, whom the gate asks about, and how it is applied in one transaction. */
+/**
+ * Something a person can ask for: what it takes, whom the gate asks about, and how it is applied in one transaction.
+ */
 export interface ActionKind<Input = unknown> {
   readonly kind: string
   readonly input: z.ZodType<Input>

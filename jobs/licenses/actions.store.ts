@@ -51,7 +51,8 @@ export async function moneyFacts(tx: Tx, accountId: string, actor: string, today
   const rows = await tx.$queryRaw<{ roles: Role[] | null; hasValidCard: boolean; pastDue: boolean }[]>`
     SELECT (SELECT scopes FROM api_keys WHERE id = ${keyId}::uuid) AS roles,
            EXISTS (SELECT 1 FROM payment_methods WHERE account_id = ${accountId}::uuid AND removed_at IS NULL
-                     AND (exp_year, exp_month) >= (extract(year FROM ${today}::date), extract(month FROM ${today}::date))
+                     AND (exp_year, exp_month) >=
+                       (extract(year FROM ${today}::date), extract(month FROM ${today}::date))
                   ) AS "hasValidCard",
            EXISTS (SELECT 1 FROM invoices i JOIN invoice_states s ON s.invoice_id = i.id
                    WHERE i.account_id = ${accountId}::uuid AND s.status IN ('open', 'uncollectible')
@@ -73,7 +74,10 @@ export async function endAction(tx: Tx, id: string, applied: Applied, at: Date):
 
 /** Marks an action failed when its job died: visible, and out of the way of the actions behind it. */
 export async function failAction(tx: Tx, id: string, at: Date): Promise<void> {
-  const error = JSON.stringify({ code: 'internal_error', message: 'It could not be carried out; an operator has been told.' })
+  const error = JSON.stringify({
+    code: 'internal_error',
+    message: 'It could not be carried out; an operator has been told.',
+  })
   await tx.$executeRaw`
     UPDATE actions SET status = 'failed', ended_at = ${at}::timestamptz, error = ${error}::jsonb
     WHERE id = ${id}::uuid AND ended_at IS NULL`

@@ -1,7 +1,8 @@
-// Applies what was asked for, as of the instant it was accepted. Staged with every action the API accepts. The account's
-// earlier open actions are applied first, in order of acceptance, each in its own transaction, so that an assignment
-// never overtakes the revocation before it. Running it twice is safe: an action ends once (actions.ended_at, checked
-// under the account's lock). When it is dead the action says failed, and the operator sees the job with its error.
+// Applies what was asked for, as of the instant it was accepted. Staged with every action the API accepts. The
+// account's earlier open actions are applied first, in order of acceptance, each in its own transaction, so that an
+// assignment never overtakes the revocation before it. Running it twice is safe: an action ends once
+// (actions.ended_at, checked under the account's lock). When it is dead the action says failed, and the operator sees
+// the job with its error.
 import { z } from 'zod'
 import { defineJob, retry } from '../kit/job.ts'
 import { dead, done, skipped } from '../kit/outcome.ts'
@@ -10,7 +11,13 @@ import { gate } from '../rules/gate.ts'
 import { dayOf } from '../rules/period.ts'
 import { refuse, type Applied } from './action.ts'
 import {
-  endAction, failAction, findAction, lockAccount, moneyFacts, oldestOpenAction, type OpenAction,
+  endAction,
+  failAction,
+  findAction,
+  lockAccount,
+  moneyFacts,
+  oldestOpenAction,
+  type OpenAction,
 } from './actions.store.ts'
 import { actionKinds } from './actions/index.ts'
 

@@ -69,7 +69,8 @@ export async function standOn(
   await leaveSite(tx, accountId, licenseId, at)
   await tx.$executeRaw`
     UPDATE licenses SET site_id = ${siteId}::uuid,
-      assigned_at = CASE WHEN ${siteId}::uuid IS NULL THEN NULL ELSE greatest(coalesce(assigned_at, issued_at), ${at}::timestamptz) END
+      assigned_at = CASE WHEN ${siteId}::uuid IS NOT NULL
+        THEN greatest(coalesce(assigned_at, issued_at), ${at}::timestamptz) END
     WHERE account_id = ${accountId}::uuid AND id = ${licenseId}::uuid`
 }
 

@@ -26,14 +26,25 @@ export function invoiceMail(
   const sentences = [
     `Hello ${invoice.accountName},`,
     paid
-      ? `thank you: invoice ${invoice.number} over ${total} for ${period} is paid (${paidWith ?? 'by its payment link'}). A copy is attached.`
-      : `your invoice ${invoice.number} over ${total} for ${period} is attached. It is due on ${invoice.dueOn ?? 'receipt'}.`,
+      ? `thank you: invoice ${invoice.number} over ${total} for ${period} is paid ` +
+        `(${paidWith ?? 'by its payment link'}). A copy is attached.`
+      : `your invoice ${invoice.number} over ${total} for ${period} is attached. ` +
+        `It is due on ${invoice.dueOn ?? 'receipt'}.`,
   ]
   const link = paid || payUrl === null ? null : webAddress(payUrl)
-  const body: SafeHtml = html`<!doctype html><html lang="en"><body style="font-family: sans-serif; line-height: 1.5">
-    ${sentences.map((sentence) => html`<p>${sentence}</p>`)}
-    ${link === null ? html`` : html`<p><a href="${link}">Pay ${total} online</a></p><p>${link.toString()}</p>`}
-    <p>${vendor}</p></body></html>`
+  const body: SafeHtml = html`<!doctype html>
+    <html lang="en">
+      <body style="font-family: sans-serif; line-height: 1.5">
+        ${sentences.map((sentence) => html`<p>${sentence}</p>`)}
+        ${
+          link === null
+            ? html``
+            : html`<p><a href="${link}">Pay ${total} online</a></p>
+                <p>${link.toString()}</p>`
+        }
+        <p>${vendor}</p>
+      </body>
+    </html>`
   return {
     subject: headerText(
       paid ? `Paid: invoice ${invoice.number} from ${vendor}` : `Invoice ${invoice.number} from ${vendor}: ${total}`,

@@ -47,7 +47,14 @@ export default defineJob({
     await db.withAccount(accountId, async (tx) => {
       await markSent(tx, accountId, reason, at)
       await audit(tx, [
-        { accountId, at, actor: 'job:notifications.mail-invoice', action: 'invoice.mailed', subject: id, details: { kind } },
+        {
+          accountId,
+          at,
+          actor: 'job:notifications.mail-invoice',
+          action: 'invoice.mailed',
+          subject: id,
+          details: { kind },
+        },
       ])
     })
     return done()

@@ -1,8 +1,9 @@
 // Charges the cards of an account for one invoice, the primary first, then the others, each once. Staged by the mirror
 // of an invoice that is collected by card. Running it twice is safe: an attempt is a row committed before Stripe is
 // called, its id is the idempotency key, a second attempt is refused while one is in flight (payments_in_flight), and a
-// second success too (payments_succeeded). An attempt whose answer was lost is asked for with the same key, within 23 hours;
-// after that Stripe's own copy says whether it is paid. When it is dead the invoice stays open: pay it by its link.
+// second success too (payments_succeeded). An attempt whose answer was lost is asked for with the same key, within 23
+// hours; after that Stripe's own copy says whether it is paid. When it is dead the invoice stays open: pay it by its
+// link.
 import { z } from 'zod'
 import { audit } from '../kit/audit.ts'
 import { defineJob, retry } from '../kit/job.ts'
@@ -14,7 +15,13 @@ import { accountOfInvoice, finalInvoice, settleInvoice, type FinalInvoice } from
 import { planCharge, type ChargeStep } from '../rules/charge-plan.ts'
 import { dayOf } from '../rules/period.ts'
 import {
-  endPayment, intendPayment, mirrorOf, paymentsOf, validCards, type ChargeCard, type PaymentEnd,
+  endPayment,
+  intendPayment,
+  mirrorOf,
+  paymentsOf,
+  validCards,
+  type ChargeCard,
+  type PaymentEnd,
 } from './payments.store.ts'
 
 /** Stripe forgets idempotency keys after 24 hours; an older attempt is looked up, never sent again. */
@@ -51,7 +58,8 @@ async function nextStep(ports: Ports, accountId: string, invoiceId: string): Pro
   if (step.kind === 'nothing') return skipped(step.reason)
   if (step.kind === 'wait') return done('processing at Stripe')
   if (step.kind === 'exhausted') return await giveUp(ports, situation)
-  if (step.kind === 'settle') return await settle(ports, situation, step.payment.id, step.payment.methodId, step.payment.sentAt)
+  if (step.kind === 'settle')
+    return await settle(ports, situation, step.payment.id, step.payment.methodId, step.payment.sentAt)
   return await charge(ports, situation, step.methodId)
 }
 
@@ -63,7 +71,11 @@ async function look({ db, clock }: Ports, accountId: string, invoiceId: string):
     if (!invoice || !mirror) return null
     const cards = await validCards(tx, accountId, dayOf(at, invoice.timezone))
     const payments = await paymentsOf(tx, accountId, invoiceId)
-    const step = planCharge(invoice, payments, cards.map((card) => card.id))
+    const step = planCharge(
+      invoice,
+      payments,
+      cards.map((card) => card.id),
+    )
     return { invoice, stripeInvoiceId: mirror.stripeInvoiceId, cards, step }
   })
 }
@@ -71,8 +83,12 @@ async function look({ db, clock }: Ports, accountId: string, invoiceId: string):
 async function charge(ports: Ports, situation: Situation, methodId: string): Promise<Outcome | null> {
   const { invoice } = situation
   const payment = {
-    id: ports.newId(), accountId: invoice.accountId, invoiceId: invoice.id, methodId,
-    amount: invoice.total - invoice.paid - invoice.credited, currency: invoice.currency,
+    id: ports.newId(),
+    accountId: invoice.accountId,
+    invoiceId: invoice.id,
+    methodId,
+    amount: invoice.total - invoice.paid - invoice.credited,
+    currency: invoice.currency,
   }
   const at = await ports.clock.now()
   await ports.db.withAccount(invoice.accountId, (tx) => intendPayment(tx, payment, at))
@@ -82,7 +98,11 @@ async function charge(ports: Ports, situation: Situation, methodId: string): Pro
 async function send(ports: Ports, situation: Situation, paymentId: string, methodId: string): Promise<Outcome | null> {
   const card = situation.cards.find(({ id }) => id === methodId)
   const result: ChargeResult = card
-    ? await ports.stripe.charge({ paymentId, stripeInvoiceId: situation.stripeInvoiceId, stripeMethodId: card.stripeId })
+    ? await ports.stripe.charge({
+        paymentId,
+        stripeInvoiceId: situation.stripeInvoiceId,
+        stripeMethodId: card.stripeId,
+      })
     : { kind: 'failed', providerId: null, code: 'card_removed', advice: null }
   return await record(ports, situation.invoice, paymentId, result)
 }
@@ -102,7 +122,10 @@ async function settle(
   const age = (await ports.clock.now()).getTime() - (sentAt?.getTime() ?? 0)
   if (methodId !== null && age < KEY_LIFE_MS) return await send(ports, situation, paymentId, methodId)
   return await record(ports, situation.invoice, paymentId, {
-    kind: 'failed', providerId: null, code: 'not_found_at_provider', advice: null,
+    kind: 'failed',
+    providerId: null,
+    code: 'not_found_at_provider',
+    advice: null,
   })
 }
 
@@ -114,16 +137,28 @@ async function record(
 ): Promise<Outcome | null> {
   const { accountId, id: invoiceId } = invoice
   const at = await clock.now()
-  const end: PaymentEnd = { ...('code' in result && { code: result.code }),
-    ...('advice' in result && { advice: result.advice }), status: result.kind, providerId: result.providerId }
+  const end: PaymentEnd = {
+    ...('code' in result && { code: result.code }),
+    ...('advice' in result && { advice: result.advice }),
+    status: result.kind,
+    providerId: result.providerId,
+  }
   const paid = await db.withAccount(accountId, async (tx) => {
     await endPayment(tx, accountId, paymentId, end, at)
     const settled = result.kind === 'succeeded' && (await settleInvoice(tx, accountId, invoiceId, at))
     if (settled) await stage(tx, renderInvoice, { invoice: invoiceId, kind: 'paid_copy' }, { accountId })
     await audit(tx, [
-      { accountId, at, actor: 'job:payments.charge-invoice', action: `payment.${result.kind}`, subject: paymentId,
-        details: { invoice: invoiceId, ...('code' in result && { code: result.code }) } },
-      ...(settled ? [{ accountId, at, actor: 'job:payments.charge-invoice', action: 'invoice.paid', subject: invoiceId }] : []),
+      {
+        accountId,
+        at,
+        actor: 'job:payments.charge-invoice',
+        action: `payment.${result.kind}`,
+        subject: paymentId,
+        details: { invoice: invoiceId, ...('code' in result && { code: result.code }) },
+      },
+      ...(settled
+        ? [{ accountId, at, actor: 'job:payments.charge-invoice', action: 'invoice.paid', subject: invoiceId }]
+        : []),
     ])
     return result.kind === 'succeeded'
   })
@@ -133,6 +168,8 @@ async function record(
 /** No card worked: the invoice goes out with its pay link. */
 async function giveUp({ db }: Ports, { invoice, cards }: Situation): Promise<Outcome> {
   const { accountId, id: invoiceId } = invoice
-  await db.withAccount(accountId, (tx) => stage(tx, renderInvoice, { invoice: invoiceId, kind: 'invoice' }, { accountId }))
+  await db.withAccount(accountId, (tx) =>
+    stage(tx, renderInvoice, { invoice: invoiceId, kind: 'invoice' }, { accountId }),
+  )
   return done(cards.length === 0 ? 'no valid card' : 'every card declined')
 }

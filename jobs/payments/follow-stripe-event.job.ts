@@ -1,6 +1,6 @@
-// Follows a webhook: fetches the object it speaks of and records what is true of it now. Staged, by event id, before the
-// webhook is answered. Order and repetition do not matter, because only Stripe's present state is read: a card is known by
-// its Stripe id, a payment by its own. When it is dead something at Stripe is missing here; redrive it.
+// Follows a webhook: fetches the object it speaks of and records what is true of it now. Staged, by event id, before
+// the webhook is answered. Running it twice is safe: only Stripe's present state is read: a card is
+// known by its Stripe id, a payment by its own. When it is dead something at Stripe is missing here; redrive it.
 import { z } from 'zod'
 import { audit } from '../kit/audit.ts'
 import { defineJob, retry } from '../kit/job.ts'
@@ -9,12 +9,19 @@ import type { Ports } from '../kit/ports.ts'
 import { stage } from '../kit/stage.ts'
 import renderInvoice from '../documents/render-invoice.job.ts'
 import { finalInvoice, settleInvoice } from '../invoices/invoices.store.ts'
-import { addCard, endPayment, findStripeEvent, invoiceOfMirror, paymentsOf, recordOutsidePayment } from './payments.store.ts'
+import {
+  addCard,
+  endPayment,
+  findStripeEvent,
+  invoiceOfMirror,
+  paymentsOf,
+  recordOutsidePayment,
+} from './payments.store.ts'
 
-const NAME = 'payments.follow-stripe-event'
+const ACTOR = 'job:payments.follow-stripe-event'
 
 export default defineJob({
-  name: NAME,
+  name: 'payments.follow-stripe-event',
   payload: z.object({ event: z.string().max(255) }),
   key: ({ event }) => event,
   retry: retry.provider,
@@ -52,18 +59,24 @@ async function recordPaid({ db, stripe, clock, newId }: Ports, stripeInvoiceId: 
   return await db.withAccount(accountId, async (tx) => {
     const invoice = await finalInvoice(tx, accountId, invoiceId)
     if (!invoice || invoice.status === 'paid') return skipped('already paid')
-    const flying = (await paymentsOf(tx, accountId, invoiceId)).find((p) => p.status === 'sent' || p.status === 'processing')
+    const flying = (await paymentsOf(tx, accountId, invoiceId)).find(
+      (p) => p.status === 'sent' || p.status === 'processing',
+    )
     if (flying) {
       // Our own charge; its answer may still be on its way, or lost.
       await endPayment(tx, accountId, flying.id, { status: 'succeeded', providerId: paidBy }, at)
     } else {
       const amount = invoice.total - invoice.paid - invoice.credited
       await recordOutsidePayment(
-        tx, { id: newId(), accountId, invoiceId, methodId: null, amount, currency: invoice.currency }, paidBy, at)
+        tx,
+        { id: newId(), accountId, invoiceId, methodId: null, amount, currency: invoice.currency },
+        paidBy,
+        at,
+      )
     }
     await settleInvoice(tx, accountId, invoiceId, at)
     await stage(tx, renderInvoice, { invoice: invoiceId, kind: 'paid_copy' }, { accountId })
-    await audit(tx, [{ accountId, at, actor: `job:${NAME}`, action: 'invoice.paid', subject: invoiceId }])
+    await audit(tx, [{ accountId, at, actor: ACTOR, action: 'invoice.paid', subject: invoiceId }])
     return done('paid')
   })
 }

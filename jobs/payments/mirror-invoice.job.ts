@@ -34,7 +34,8 @@ export default defineJob({
     await ports.db.withAccount(invoice.accountId, async (tx) => {
       await savePayLink(tx, invoice.accountId, id, payLink)
       // A charge settles first, so that the mail can say how it went; an invoice to be sent goes out at once.
-      if (invoice.collection === 'charge') await stage(tx, chargeInvoice, { invoice: id }, { accountId: invoice.accountId })
+      if (invoice.collection === 'charge')
+        await stage(tx, chargeInvoice, { invoice: id }, { accountId: invoice.accountId })
       else await stage(tx, renderInvoice, { invoice: id, kind: 'invoice' }, { accountId: invoice.accountId })
     })
     return done()

@@ -23,7 +23,8 @@ export async function saveCustomer(tx: Tx, accountId: string, customerId: string
 }
 
 /**
- * Records a card. The first is primary; a new one becomes primary unless told otherwise; exactly one is, at every commit.
+ * Records a card. The first is primary; a new one becomes primary unless told otherwise; exactly one is, at every
+ * commit.
  * @returns false when the card was known already
  */
 export async function addCard(

@@ -29,7 +29,8 @@ export function planCharge(
   payments: readonly PaymentFact[],
   cards: readonly string[],
 ): ChargeStep {
-  if (invoice.status === 'paid' || invoice.status === 'void') return { kind: 'nothing', reason: `invoice is ${invoice.status}` }
+  if (invoice.status === 'paid' || invoice.status === 'void')
+    return { kind: 'nothing', reason: `invoice is ${invoice.status}` }
   if (payments.some((payment) => payment.status === 'succeeded')) return { kind: 'nothing', reason: 'already charged' }
   const flying = payments.find((payment) => IN_FLIGHT.has(payment.status))
   if (flying) return { kind: 'settle', payment: flying }

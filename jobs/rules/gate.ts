@@ -3,7 +3,7 @@
 export type Role = 'operator' | 'owner' | 'billing' | 'licenses' | 'viewer'
 
 export type GatedAction =
-  | 'issue' | 'assign' | 'unassign' | 'revoke' | 'pay' | 'edit_cards' | 'edit_company' | 'edit_account' | 'read'
+  'issue' | 'assign' | 'unassign' | 'revoke' | 'pay' | 'edit_cards' | 'edit_company' | 'edit_account' | 'read'
 
 export interface GateFacts {
   readonly roles: readonly Role[]

@@ -4,8 +4,25 @@ import { addDays, type Day } from './period.ts'
 
 /** Stripe takes no charge below these, in minor units; currencies left out are not limited here. */
 const STRIPE_MINIMUM: Record<Currency, bigint> = {
-  usd: 50n, eur: 50n, gbp: 30n, aud: 50n, cad: 50n, chf: 50n, nzd: 50n, sgd: 50n, brl: 50n, jpy: 50n,
-  dkk: 250n, nok: 300n, sek: 300n, hkd: 400n, mxn: 1000n, pln: 200n, czk: 1500n, huf: 17500n, inr: 50n,
+  usd: 50n,
+  eur: 50n,
+  gbp: 30n,
+  aud: 50n,
+  cad: 50n,
+  chf: 50n,
+  nzd: 50n,
+  sgd: 50n,
+  brl: 50n,
+  jpy: 50n,
+  dkk: 250n,
+  nok: 300n,
+  sek: 300n,
+  hkd: 400n,
+  mxn: 1000n,
+  pln: 200n,
+  czk: 1500n,
+  huf: 17500n,
+  inr: 50n,
 }
 
 export type Collection = 'charge' | 'send' | 'none'

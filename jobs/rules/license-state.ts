@@ -14,7 +14,8 @@ export function licenseState(facts: LicenseFacts): LicenseState {
 }
 
 export type LicenseRefusal = 'license_revoked' | 'license_not_assigned' | 'license_assigned'
-export type Plan<Change> = { readonly change: Change } | { readonly unchanged: true } | { readonly refused: LicenseRefusal }
+export type Plan<Change> =
+  { readonly change: Change } | { readonly unchanged: true } | { readonly refused: LicenseRefusal }
 
 /** Assigning where it already stands succeeds unchanged; elsewhere only when asked to transfer. */
 export function planAssign(

@@ -9,9 +9,7 @@ export interface Rational {
   readonly denominator: bigint
 }
 
-const ZERO_DECIMAL = new Set(
-  'bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf'.split(' '),
-)
+const ZERO_DECIMAL = new Set('bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf'.split(' '))
 const THREE_DECIMAL = new Set('bhd jod kwd omr tnd'.split(' '))
 
 /** How many decimals the currency's minor unit has: 0, 2 or 3. */
@@ -27,9 +25,7 @@ function roundingStep(currency: Currency): bigint {
 
 export function rational(numerator: bigint, denominator = 1n): Rational {
   if (denominator === 0n) throw new RangeError('rational: the denominator is zero')
-  return denominator < 0n
-    ? { numerator: -numerator, denominator: -denominator }
-    : { numerator, denominator }
+  return denominator < 0n ? { numerator: -numerator, denominator: -denominator } : { numerator, denominator }
 }
 
 export function multiply(a: Rational, b: Rational): Rational {
@@ -61,10 +57,7 @@ export function parseMajorUnits(text: string, currency: Currency): Rational {
   if (!match) throw new RangeError(`not a decimal amount: ${text}`)
   const fraction = match[3] ?? ''
   const digits = BigInt(match[2]! + fraction)
-  const scaled = rational(
-    digits * 10n ** BigInt(minorUnitDigits(currency)),
-    10n ** BigInt(fraction.length),
-  )
+  const scaled = rational(digits * 10n ** BigInt(minorUnitDigits(currency)), 10n ** BigInt(fraction.length))
   return match[1] ? multiply(scaled, rational(-1n)) : scaled
 }
 

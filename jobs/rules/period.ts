@@ -1,5 +1,5 @@
-// Days and months in an account's own time zone. The only source of zone rules: SQL is handed the instants computed here
-// (domain.md, Time). Periods are half-open: a day runs from its start to the start of the next.
+// Days and months in an account's own time zone. The only source of zone rules: SQL is handed the instants computed
+// here (domain.md, Time). Periods are half-open: a day runs from its start to the start of the next.
 import { Temporal } from 'temporal-polyfill'
 
 /** A calendar day, `YYYY-MM-DD`. Sorts as text. */
@@ -48,10 +48,13 @@ export function daySpan(day: Day, zone: string): DaySpan {
 
 /** The local day an instant falls on. */
 export function dayOf(instant: Date, zone: string): Day {
-  return Temporal.Instant.fromEpochMilliseconds(instant.getTime())
+  const day = Temporal.Instant.fromEpochMilliseconds(instant.getTime())
     .toZonedDateTimeISO(zone)
     .toPlainDate()
     .toString()
+  // Where clocks go back over midnight a date returns after the next has begun; every instant belongs to one day only.
+  const next = addDays(day, 1)
+  return instant >= startOfDay(next, zone) ? next : day
 }
 
 /** The last local day that has ended at an instant. A day that ends in that very instant has ended. */

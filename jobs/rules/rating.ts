@@ -1,7 +1,14 @@
-// From usage to money: rate(usage, prices) → lines. Pure and exact. The estimate, the draft, the final invoice and the
-// recomputation for audit all call it, so that they cannot disagree (domain.md, Rating).
+// From usage to money: rate(usage, prices) gives lines. Pure and exact. The estimate, the draft, the final invoice and
+// the recomputation for audit all call it, so that they cannot disagree (domain.md, Rating).
 import {
-  multiply, parseMajorUnits, rational, roundToMinorUnits, toDecimal, minorUnitDigits, type Currency, type Rational,
+  multiply,
+  parseMajorUnits,
+  rational,
+  roundToMinorUnits,
+  toDecimal,
+  minorUnitDigits,
+  type Currency,
+  type Rational,
 } from './money.ts'
 import type { Day } from './period.ts'
 
@@ -46,7 +53,12 @@ export interface Line {
 export type Rated =
   | { readonly ok: true; readonly lines: readonly Line[] }
   /** Usage that no price covers: nothing is billed, a person looks (reliability.md, 4). */
-  | { readonly ok: false; readonly reason: 'no_price' | 'model_mismatch'; readonly productId: string; readonly day: Day }
+  | {
+      readonly ok: false
+      readonly reason: 'no_price' | 'model_mismatch'
+      readonly productId: string
+      readonly day: Day
+    }
 
 /** Every year has 365 days for the daily rate: monthly price × 12 / 365 (domain.md, per_day). */
 const DAYS_PER_YEAR = 365n
@@ -95,7 +107,7 @@ export function priceBreaks(prices: readonly Price[], from: Day, to: Day): Day[]
 
 /**
  * Prices usage: one line per product and price version, rounded once per line. Spans must not cross a price break.
- * Lines come in the order of the products' first appearance, then of days.
+ * Lines come in the order of the products' ids, then of days.
  */
 export function rate(usage: readonly UsageSpan[], prices: readonly Price[]): Rated {
   const open = new Map<string, { price: Price; days: bigint; from: Day; to: Day }>()
@@ -109,7 +121,7 @@ export function rate(usage: readonly UsageSpan[], prices: readonly Price[]): Rat
     const known = open.get(price.id)
     if (known) {
       known.days += span.days
-      known.to = span.to
+      if (span.to > known.to) known.to = span.to
     } else {
       open.set(price.id, { price, days: span.days, from: span.from, to: span.to })
     }

@@ -3,7 +3,10 @@
 import type { Tx } from '../kit/ports.ts'
 import type { Day } from '../rules/period.ts'
 
-/** How many accounts one job counts or closes: a lock of some tens of milliseconds, and arrays of some tens of kilobytes. */
+/**
+ * How many accounts one job counts or closes: a lock of some tens of milliseconds, and arrays of some tens of
+ * kilobytes.
+ */
 export const ACCOUNTS_PER_CHUNK = 500
 
 export interface AccountRange {
@@ -20,30 +23,28 @@ export interface Uncounted {
 /** The zones in use, each with the earliest day any of its accounts is billed from. */
 export async function zonesInUse(tx: Tx): Promise<{ timezone: string; firstDay: Day }[]> {
   return await tx.$queryRaw`
-    SELECT timezone, to_char(min(bill_from), 'YYYY-MM-DD') AS "firstDay" FROM accounts GROUP BY timezone ORDER BY timezone`
+    SELECT timezone, to_char(min(bill_from), 'YYYY-MM-DD') AS "firstDay"
+    FROM accounts GROUP BY timezone ORDER BY timezone`
 }
 
 /**
- * The days of months not yet closed that are missing in a zone up to its last ended day, each with the accounts that miss it, in chunks.
- * Asked of the rows themselves, so that a gap is found however it came about.
+ * The days of months not yet closed that are missing in a zone up to its last ended day, each with the accounts that
+ * miss it, in chunks. Asked of the rows themselves, so that a gap is found however it came about.
  */
-export async function missingDays(
-  tx: Tx,
-  zone: string,
-  last: Day,
-): Promise<(AccountRange & { day: Day })[]> {
+export async function missingDays(tx: Tx, zone: string, last: Day): Promise<(AccountRange & { day: Day })[]> {
   return await tx.$queryRaw`
     WITH missing AS (
-      SELECT a.id, d.day::date AS day
+      SELECT a.id, open_from + nth AS day
       FROM accounts a
-      LEFT JOIN LATERAL (SELECT (max(month) + interval '1 month')::date AS open_from
+      LEFT JOIN LATERAL (SELECT (max(month) + interval '1 month')::date AS next_open
                          FROM closed_months m WHERE m.account_id = a.id) AS closed ON true
-      CROSS JOIN LATERAL generate_series(coalesce(closed.open_from, a.bill_from)::timestamp,
-                                         ${last}::date::timestamp, interval '1 day') AS d (day)
+      CROSS JOIN LATERAL (SELECT coalesce(closed.next_open, a.bill_from) AS open_from) AS span
+      CROSS JOIN LATERAL generate_series(0, ${last}::date - open_from) AS nth
       WHERE a.timezone = ${zone}
-        AND NOT EXISTS (SELECT 1 FROM counted_days c WHERE c.account_id = a.id AND c.day = d.day::date)
+        AND NOT EXISTS (SELECT 1 FROM counted_days c WHERE c.account_id = a.id AND c.day = open_from + nth)
     ), chunked AS (
-      SELECT id, day, (row_number() OVER (PARTITION BY day ORDER BY id) - 1) / ${ACCOUNTS_PER_CHUNK}::int AS chunk FROM missing
+      SELECT id, day, (row_number() OVER (PARTITION BY day ORDER BY id) - 1) / ${ACCOUNTS_PER_CHUNK}::int AS chunk
+      FROM missing
     )
     SELECT to_char(day, 'YYYY-MM-DD') AS day, min(id::text) AS "from", max(id::text) AS through
     FROM chunked GROUP BY day, chunk ORDER BY day, chunk`

@@ -5,7 +5,11 @@ import { defineRoute } from '../route.ts'
 import { action, idParam } from '../schemas.ts'
 
 const show = defineRoute({
-  method: 'get', path: '/v1/actions/{id}', audience: 'account', tag: 'Actions', summary: 'One action, and what came of it',
+  method: 'get',
+  path: '/v1/actions/{id}',
+  audience: 'account',
+  tag: 'Actions',
+  summary: 'One action, and what came of it',
   params: idParam('action'),
   responses: { 200: { description: 'The action.', schema: action } },
   async handle({ services, accountId, params }) {

@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import { createAccount, readSettings, saveSettings, updateAccount } from '../../../jobs/accounts/accounts.store.ts'
-import { createPrice, createProduct, productId, touchesClosedMonth } from '../../../jobs/accounts/products.store.ts'
+import { createAccount, updateAccount } from '../../../jobs/accounts/accounts.store.ts'
 import { audit } from '../../../jobs/kit/audit.ts'
 import { typedText } from '../../../jobs/licenses/actions/inputs.ts'
 import { dayOf } from '../../../jobs/rules/period.ts'
@@ -10,7 +9,7 @@ import { createKey } from '../keys.ts'
 import { decodeCursor, page } from '../paging.ts'
 import { notFound, Problem } from '../problem.ts'
 import { defineRoute } from '../route.ts'
-import { company, currency, day, decimalAmount, email, idField, idParam, listOf, pageQuery, slug, timezone } from '../schemas.ts'
+import { company, currency, email, idParam, listOf, pageQuery, timezone } from '../schemas.ts'
 import { accountShape } from './account.ts'
 
 const words = { audience: 'operator', tag: 'Operators' } as const
@@ -26,26 +25,51 @@ const terms = {
   company: company.optional(),
 }
 
-const createBody = z.strictObject({
-  name: typedText(200), external_id: typedText(200).optional(), currency, timezone: timezone.default('UTC'),
-  card_required: z.boolean().default(true), net_days: z.int().min(0).max(365).default(14),
-  invoice_day: z.int().min(1).max(8).default(3), ...terms,
-}).meta({ id: 'CreateAccount' })
+const createBody = z
+  .strictObject({
+    name: typedText(200),
+    external_id: typedText(200).optional(),
+    currency,
+    timezone: timezone.default('UTC'),
+    card_required: z.boolean().default(true),
+    net_days: z.int().min(0).max(365).default(14),
+    invoice_day: z.int().min(1).max(8).default(3),
+    ...terms,
+  })
+  .meta({ id: 'CreateAccount' })
 
 const create = defineRoute({
-  ...words, method: 'post', path: '/v1/admin/accounts', summary: 'Create an account',
+  ...words,
+  method: 'post',
+  path: '/v1/admin/accounts',
+  summary: 'Create an account',
   description: 'The answer holds its first API key, whose secret is shown this once.',
   body: createBody,
-  responses: { 201: { description: 'The account and its first key.', schema: adminAccount.extend({ api_key: z.object({ id: z.string(), secret: z.string() }) }) } },
+  responses: {
+    201: {
+      description: 'The account and its first key.',
+      schema: adminAccount.extend({ api_key: z.object({ id: z.string(), secret: z.string() }) }),
+    },
+  },
   async write(tx, { services, body, caller }) {
     const at = await services.clock.now()
     const id = newId()
     const cap = body.autopay_cap === undefined ? (DEFAULT_CAP[body.currency] ?? null) : body.autopay_cap
     const created = await createAccount(tx, {
-      id, at, name: body.name, externalId: body.external_id ?? null, currency: body.currency, timezone: body.timezone,
-      billingEmail: body.billing_email ?? null, poNumber: body.po_number ?? null, company: body.company ?? {},
-      autopayCap: cap === null ? null : BigInt(cap), cardRequired: body.card_required, netDays: body.net_days,
-      invoiceDay: body.invoice_day, billFrom: dayOf(at, body.timezone),
+      id,
+      at,
+      name: body.name,
+      externalId: body.external_id ?? null,
+      currency: body.currency,
+      timezone: body.timezone,
+      billingEmail: body.billing_email ?? null,
+      poNumber: body.po_number ?? null,
+      company: body.company ?? {},
+      autopayCap: cap === null ? null : BigInt(cap),
+      cardRequired: body.card_required,
+      netDays: body.net_days,
+      invoiceDay: body.invoice_day,
+      billFrom: dayOf(at, body.timezone),
     })
     if (!created) {
       throw new Problem(409, 'external_id_taken', 'Another account has this external_id.', [
@@ -55,12 +79,18 @@ const create = defineRoute({
     const key = await createKey(tx, { accountId: id, name: 'first key', scopes: ['owner'], at })
     await audit(tx, [{ accountId: id, at, actor: `key:${caller.keyId}`, action: 'account.created', subject: id }])
     const account = await readAccount(tx, id)
-    return { status: 201, body: { ...account!.view, api_key: { id: toPublicId('apiKey', key.id), secret: key.secret } } }
+    return {
+      status: 201,
+      body: { ...account!.view, api_key: { id: toPublicId('apiKey', key.id), secret: key.secret } },
+    }
   },
 })
 
 const list = defineRoute({
-  ...words, method: 'get', path: '/v1/admin/accounts', summary: 'List accounts, newest first',
+  ...words,
+  method: 'get',
+  path: '/v1/admin/accounts',
+  summary: 'List accounts, newest first',
   query: pageQuery.extend({ q: z.string().max(200).optional() }),
   responses: { 200: { description: 'A page of accounts.', schema: listOf(adminAccount) } },
   async handle({ services, query }) {
@@ -68,13 +98,26 @@ const list = defineRoute({
     return await services.db.withOperator(async (tx) => {
       const rows = await readAccounts(tx, { accountId: null, query: query.q ?? null, after, limit: query.limit + 1 })
       const total = await countAccounts(tx, query.q ?? null)
-      return { status: 200, body: page(rows, query.limit, total, (row) => row.view, (row) => [row.id]) }
+      return {
+        status: 200,
+        body: page(
+          rows,
+          query.limit,
+          total,
+          (row) => row.view,
+          (row) => [row.id],
+        ),
+      }
     })
   },
 })
 
 const show = defineRoute({
-  ...words, method: 'get', path: '/v1/admin/accounts/{id}', summary: 'One account', params: idParam('account'),
+  ...words,
+  method: 'get',
+  path: '/v1/admin/accounts/{id}',
+  summary: 'One account',
+  params: idParam('account'),
   responses: { 200: { description: 'The account.', schema: adminAccount } },
   async handle({ services, params }) {
     const id = fromPublicId('account', params.id)
@@ -85,10 +128,18 @@ const show = defineRoute({
 })
 
 const edit = defineRoute({
-  ...words, method: 'patch', path: '/v1/admin/accounts/{id}', summary: "Change an account's terms", params: idParam('account'),
+  ...words,
+  method: 'patch',
+  path: '/v1/admin/accounts/{id}',
+  summary: "Change an account's terms",
+  params: idParam('account'),
   body: z.strictObject({
-    name: typedText(200).optional(), card_required: z.boolean().optional(), net_days: z.int().min(0).max(365).optional(),
-    invoice_day: z.int().min(1).max(8).optional(), autopay: z.boolean().optional(), ...terms,
+    name: typedText(200).optional(),
+    card_required: z.boolean().optional(),
+    net_days: z.int().min(0).max(365).optional(),
+    invoice_day: z.int().min(1).max(8).optional(),
+    autopay: z.boolean().optional(),
+    ...terms,
   }),
   responses: { 200: { description: 'The account.', schema: adminAccount } },
   async write(tx, { services, params, body, caller }) {
@@ -96,108 +147,29 @@ const edit = defineRoute({
     if (!id || !(await readAccount(tx, id))) throw notFound('account')
     const cap = body.autopay_cap
     await updateAccount(tx, id, {
-      name: body.name, autopay: body.autopay, billingEmail: body.billing_email, poNumber: body.po_number,
-      company: body.company, cardRequired: body.card_required, netDays: body.net_days, invoiceDay: body.invoice_day,
+      name: body.name,
+      autopay: body.autopay,
+      billingEmail: body.billing_email,
+      poNumber: body.po_number,
+      company: body.company,
+      cardRequired: body.card_required,
+      netDays: body.net_days,
+      invoiceDay: body.invoice_day,
       autopayCap: cap === undefined || cap === null ? cap : BigInt(cap),
     })
     const at = await services.clock.now()
-    await audit(tx, [{ accountId: id, at, actor: `key:${caller.keyId}`, action: 'account.changed', subject: id, details: { fields: Object.keys(body) } }])
+    await audit(tx, [
+      {
+        accountId: id,
+        at,
+        actor: `key:${caller.keyId}`,
+        action: 'account.changed',
+        subject: id,
+        details: { fields: Object.keys(body) },
+      },
+    ])
     return { status: 200, body: (await readAccount(tx, id))!.view }
   },
 })
 
-const productShape = z.object({
-  id: z.string(), object: z.literal('product'), slug: z.string(), name: z.string(), family: z.string(),
-}).meta({ id: 'Product' })
-
-const addProduct = defineRoute({
-  ...words, method: 'post', path: '/v1/admin/products', summary: 'Create a product',
-  body: z.strictObject({ slug, name: typedText(200), family: typedText(100) }).meta({ id: 'CreateProduct' }),
-  responses: { 201: { description: 'The product.', schema: productShape } },
-  async write(tx, { services, body, caller }) {
-    const at = await services.clock.now()
-    const id = newId()
-    if (!(await createProduct(tx, { id, at, ...body }))) {
-      throw new Problem(409, 'slug_taken', 'Another product has this slug.', [{ path: 'slug', message: 'belongs to another product' }])
-    }
-    await audit(tx, [{ accountId: null, at, actor: `key:${caller.keyId}`, action: 'product.created', subject: id, details: { slug: body.slug } }])
-    return { status: 201, body: { id: toPublicId('product', id), object: 'product', ...body } }
-  },
-})
-
-const listProducts = defineRoute({
-  ...words, method: 'get', path: '/v1/admin/products', summary: 'List products', query: pageQuery,
-  responses: { 200: { description: 'A page of products, by slug.', schema: listOf(productShape) } },
-  async handle({ services, query }) {
-    const after = decodeCursor(query.cursor, z.tuple([z.string()]))?.[0] ?? ''
-    return await services.db.withOperator(async (tx) => {
-      const rows = await tx.$queryRaw<{ id: string; slug: string; name: string; family: string }[]>`
-        SELECT id, slug, name, family FROM products WHERE slug > ${after} ORDER BY slug LIMIT ${query.limit + 1}`
-      const [{ total }] = await tx.$queryRaw<[{ total: number }]>`SELECT count(*)::int AS total FROM products`
-      const view = (row: (typeof rows)[0]) => ({ ...row, id: toPublicId('product', row.id), object: 'product' })
-      return { status: 200, body: page(rows, query.limit, total, view, (row) => [row.slug]) }
-    })
-  },
-})
-
-const priceShape = z.object({
-  id: z.string(), object: z.literal('price'), product: z.string(), currency: z.string(), model: z.string(),
-  monthly_amount: z.string(), effective_from: z.string(), ends_on: z.string().nullable(), account: z.string().nullable(),
-}).meta({ id: 'Price' })
-
-const priceBody = z.strictObject({
-  product: slug, currency, model: z.enum(['per_day']), monthly_amount: decimalAmount, effective_from: day,
-  account: idField('account').optional(), ends_on: day.optional(),
-}).refine((price) => price.ends_on === undefined || price.ends_on > price.effective_from, {
-  path: ['ends_on'], message: 'must be after effective_from',
-}).meta({ id: 'CreatePrice' })
-
-const addPrice = defineRoute({
-  ...words, method: 'post', path: '/v1/admin/prices', summary: 'Set a price from a day on',
-  description: 'For everybody, or for one account. A price that would change a closed month is refused.',
-  body: priceBody,
-  responses: { 201: { description: 'The price.', schema: priceShape } },
-  async write(tx, { services, body, caller }) {
-    const product = await productId(tx, body.product)
-    const wrong = (status: number, code: string, path: string, message: string) =>
-      new Problem(status, code, `${path} ${message}.`, [{ path, message }])
-    if (!product) throw wrong(422, 'unknown_product', 'product', 'is not a known product')
-    const account = body.account === undefined ? null : await readAccount(tx, body.account)
-    if (body.account !== undefined && !account) throw wrong(422, 'unknown_account', 'account', 'is not a known account')
-    if (account && account.view.currency !== body.currency) throw wrong(422, 'currency_mismatch', 'currency', `is not the account's, which is ${account.view.currency}`)
-    const at = await services.clock.now()
-    const price = {
-      id: newId(), productId: product, accountId: body.account ?? null, currency: body.currency, model: body.model,
-      monthlyAmount: body.monthly_amount, effectiveFrom: body.effective_from, endsOn: body.ends_on ?? null, at,
-    }
-    if (await touchesClosedMonth(tx, price)) throw wrong(409, 'month_closed', 'effective_from', 'lies in a month that is closed')
-    if (!(await createPrice(tx, price))) throw wrong(409, 'price_exists', 'effective_from', 'has a price already')
-    await audit(tx, [{ accountId: price.accountId, at, actor: `key:${caller.keyId}`, action: 'price.created', subject: price.id, details: { product: body.product, monthly: body.monthly_amount, from: body.effective_from } }])
-    const { id, accountId } = price
-    return { status: 201, body: { id: toPublicId('price', id), object: 'price', product: body.product, currency: body.currency, model: body.model, monthly_amount: body.monthly_amount, effective_from: body.effective_from, ends_on: price.endsOn, account: accountId && toPublicId('account', accountId) } }
-  },
-})
-
-const settingsShape = z.strictObject({
-  issuer: z.strictObject({ name: typedText(200), address: z.array(typedText(200)).max(8), tax_ids: z.array(typedText(60)).max(5), support: typedText(200).nullable() }),
-  series: z.string().regex(/^[A-Z][A-Z0-9]{0,9}$/, 'must be up to 10 capital letters and digits'),
-}).meta({ id: 'Settings', description: 'The issuer of invoices, and the series their numbers belong to.' })
-
-const showSettings = defineRoute({
-  ...words, method: 'get', path: '/v1/admin/settings', summary: "The vendor's settings",
-  responses: { 200: { description: 'The settings.', schema: settingsShape } },
-  handle: async ({ services }) => ({ status: 200, body: await services.db.withOperator(readSettings) }),
-})
-
-const putSettings = defineRoute({
-  ...words, method: 'put', path: '/v1/admin/settings', summary: "Set the vendor's settings", body: settingsShape,
-  responses: { 200: { description: 'The settings.', schema: settingsShape } },
-  async write(tx, { services, body, caller }) {
-    const at = await services.clock.now()
-    await saveSettings(tx, body)
-    await audit(tx, [{ accountId: null, at, actor: `key:${caller.keyId}`, action: 'settings.changed', subject: 'settings' }])
-    return { status: 200, body }
-  },
-})
-
-export const adminRoutes = [create, list, show, edit, addProduct, listProducts, addPrice, showSettings, putSettings]
+export const adminRoutes = [create, list, show, edit]

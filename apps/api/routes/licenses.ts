@@ -15,12 +15,20 @@ const accepted = { 202: { description: 'Accepted; follow it at Location.', schem
 const words = { audience: 'account', tag: 'Licenses' } as const
 
 const issue = defineRoute({
-  ...words, method: 'post', path: '/v1/licenses', action: 'issue', summary: 'Issue licenses',
+  ...words,
+  method: 'post',
+  path: '/v1/licenses',
+  action: 'issue',
+  summary: 'Issue licenses',
   body: issueInput,
-  responses: { 201: { description: 'With Prefer: wait, the licenses.', schema: z.object({ licenses: z.array(license) }) }, ...accepted },
+  responses: {
+    201: { description: 'With Prefer: wait, the licenses.', schema: z.object({ licenses: z.array(license) }) },
+    ...accepted,
+  },
   async handle(call) {
     const known = await call.services.db.withNobody(
-      (tx) => tx.$queryRaw<unknown[]>`SELECT 1 FROM products WHERE slug = ${call.body.product}`)
+      (tx) => tx.$queryRaw<unknown[]>`SELECT 1 FROM products WHERE slug = ${call.body.product}`,
+    )
     if (known.length === 0) {
       throw new Problem(422, 'unknown_product', `There is no product ${call.body.product}.`, [
         { path: 'product', message: 'is not a known product' },
@@ -33,21 +41,35 @@ const issue = defineRoute({
 /** The license's uuid. Another account's is answered like one that does not exist, and no action is recorded. */
 async function ownLicense(call: Call<unknown, unknown, { id: string }>): Promise<string> {
   const id = fromPublicId('license', call.params.id)
-  const found = id && (await call.services.db.withAccount(call.accountId, (tx) => tx.$queryRaw<unknown[]>`
-    SELECT 1 FROM licenses WHERE account_id = ${call.accountId}::uuid AND id = ${id}::uuid`))
+  const found =
+    id &&
+    (await call.services.db.withAccount(
+      call.accountId,
+      (tx) => tx.$queryRaw<unknown[]>`
+    SELECT 1 FROM licenses WHERE account_id = ${call.accountId}::uuid AND id = ${id}::uuid`,
+    ))
   if (!id || !found || found.length === 0) throw notFound('license')
   return id
 }
 
 const assign = defineRoute({
-  ...words, method: 'post', path: '/v1/licenses/{id}/assign', action: 'assign', summary: 'Assign a license to a site',
-  params: idParam('license'), body: assignRequest,
+  ...words,
+  method: 'post',
+  path: '/v1/licenses/{id}/assign',
+  action: 'assign',
+  summary: 'Assign a license to a site',
+  params: idParam('license'),
+  body: assignRequest,
   responses: { 200: { description: 'With Prefer: wait, the license.', schema: license }, ...accepted },
   handle: async (call) => acceptAction(call, 'license.assign', { license: await ownLicense(call), ...call.body }, 200),
 })
 
 const unassign = defineRoute({
-  ...words, method: 'post', path: '/v1/licenses/{id}/unassign', action: 'unassign', summary: 'Take a license off its site',
+  ...words,
+  method: 'post',
+  path: '/v1/licenses/{id}/unassign',
+  action: 'unassign',
+  summary: 'Take a license off its site',
   description: 'The license stays active, and is billed.',
   params: idParam('license'),
   responses: { 200: { description: 'With Prefer: wait, the license.', schema: license }, ...accepted },
@@ -55,7 +77,11 @@ const unassign = defineRoute({
 })
 
 const revoke = defineRoute({
-  ...words, method: 'post', path: '/v1/licenses/{id}/revoke', action: 'revoke', summary: 'Revoke a license for good',
+  ...words,
+  method: 'post',
+  path: '/v1/licenses/{id}/revoke',
+  action: 'revoke',
+  summary: 'Revoke a license for good',
   description: 'It cannot be undone; the day of revocation is the last one billed.',
   params: idParam('license'),
   responses: { 200: { description: 'With Prefer: wait, the license.', schema: license }, ...accepted },
@@ -76,7 +102,11 @@ const listQuery = pageQuery.extend({
 })
 
 const list = defineRoute({
-  ...words, method: 'get', path: '/v1/licenses', summary: 'List licenses', description: 'Newest first; active ones unless asked otherwise.',
+  ...words,
+  method: 'get',
+  path: '/v1/licenses',
+  summary: 'List licenses',
+  description: 'Newest first; active ones unless asked otherwise.',
   query: listQuery,
   responses: { 200: { description: 'A page of licenses.', schema: listOf(license) } },
   async handle({ services, accountId, query }) {
@@ -94,35 +124,69 @@ const list = defineRoute({
         ORDER BY l.issued_at DESC, l.id DESC LIMIT ${query.limit + 1}`
       const [counted] = await tx.$queryRaw<[{ total: number }]>`
         SELECT count(*)::int AS total FROM licenses l JOIN products p ON p.id = l.product_id WHERE ${where}`
-      const body = page(rows, query.limit, counted.total, (row) => licenseView(row, services.secrets),
-        (row) => [instantView(row.issuedAt), row.id])
+      const body = page(
+        rows,
+        query.limit,
+        counted.total,
+        (row) => licenseView(row, services.secrets),
+        (row) => [instantView(row.issuedAt), row.id],
+      )
       return { status: 200, body }
     })
   },
 })
 
-const countsView = z.object({
-  issued: z.int(), active: z.int(), assigned: z.int(), unassigned: z.int(), revoked: z.int(), all: z.int(),
-}).meta({ id: 'LicenseCounts' })
+const countsView = z
+  .object({
+    issued: z.int(),
+    active: z.int(),
+    assigned: z.int(),
+    unassigned: z.int(),
+    revoked: z.int(),
+    all: z.int(),
+  })
+  .meta({ id: 'LicenseCounts' })
 
 const counts = defineRoute({
-  ...words, method: 'get', path: '/v1/licenses/counts', summary: 'Count licenses by state',
+  ...words,
+  method: 'get',
+  path: '/v1/licenses/counts',
+  summary: 'Count licenses by state',
   responses: { 200: { description: 'issued = assigned + unassigned.', schema: countsView } },
   async handle({ services, accountId }) {
-    const [row] = await services.db.withAccount(accountId, (tx) => tx.$queryRaw<[{ all: number; revoked: number; assigned: number }]>`
+    const [row] = await services.db.withAccount(
+      accountId,
+      (tx) => tx.$queryRaw<[{ all: number; revoked: number; assigned: number }]>`
       SELECT count(*)::int AS "all", count(revoked_at)::int AS revoked, count(site_id)::int AS assigned
-      FROM licenses WHERE account_id = ${accountId}::uuid`)
+      FROM licenses WHERE account_id = ${accountId}::uuid`,
+    )
     const active = row.all - row.revoked
-    return { status: 200, body: { issued: active, active, assigned: row.assigned, unassigned: active - row.assigned, revoked: row.revoked, all: row.all } }
+    return {
+      status: 200,
+      body: {
+        issued: active,
+        active,
+        assigned: row.assigned,
+        unassigned: active - row.assigned,
+        revoked: row.revoked,
+        all: row.all,
+      },
+    }
   },
 })
 
-const details = license.extend({
-  history: z.array(z.object({ at: z.string(), event: z.string(), actor: z.string(), site: z.string().nullable() })),
-}).meta({ id: 'LicenseDetails' })
+const details = license
+  .extend({
+    history: z.array(z.object({ at: z.string(), event: z.string(), actor: z.string(), site: z.string().nullable() })),
+  })
+  .meta({ id: 'LicenseDetails' })
 
 const show = defineRoute({
-  ...words, method: 'get', path: '/v1/licenses/{id}', summary: 'One license with its history', params: idParam('license'),
+  ...words,
+  method: 'get',
+  path: '/v1/licenses/{id}',
+  summary: 'One license with its history',
+  params: idParam('license'),
   responses: { 200: { description: 'The license.', schema: details } },
   async handle(call) {
     const { services, accountId } = call
@@ -136,7 +200,10 @@ const show = defineRoute({
         SELECT e.at, e.action AS event, e.actor, coalesce(s.url, s.external_id) AS site
         FROM audit_entries e LEFT JOIN sites s ON s.account_id = e.account_id AND s.id::text = e.details ->> 'site'
         WHERE e.account_id = ${accountId}::uuid AND e.subject = ${id} ORDER BY e.seq LIMIT 1000`
-      const body = { ...licenseView(rows[0], services.secrets), history: history.map((h) => ({ ...h, at: instantView(h.at) })) }
+      const body = {
+        ...licenseView(rows[0], services.secrets),
+        history: history.map((h) => ({ ...h, at: instantView(h.at) })),
+      }
       return { status: 200, body }
     })
   },

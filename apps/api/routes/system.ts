@@ -21,7 +21,8 @@ function webhook(services: Services): RequestHandler {
     const rows = await services.db.prisma.$queryRaw<{ fresh: boolean }[]>`
       SELECT receive_stripe_event(${event.id}, ${event.type}, ${event.objectId}, ${at}::timestamptz, ${jobId}::uuid,
                                   ${followStripeEvent.name}) AS fresh`
-    if (rows[0]?.fresh) services.relay.offer([{ id: jobId, name: followStripeEvent.name, payload: { event: event.id } }])
+    if (rows[0]?.fresh)
+      services.relay.offer([{ id: jobId, name: followStripeEvent.name, payload: { event: event.id } }])
     response.json({ received: true })
   }
 }
@@ -33,11 +34,14 @@ function ready(services: Services): RequestHandler {
     try {
       const rows = await services.db.prisma.$queryRaw<{ age: number | null }[]>`SELECT oldest_undone_job_s() AS age`
       oldestS = rows[0]?.age ?? null
-      if (oldestS !== null && oldestS > JOB_AGE_MAX_S) problems.push(`the oldest undone job has waited ${Math.round(oldestS)} s`)
+      if (oldestS !== null && oldestS > JOB_AGE_MAX_S)
+        problems.push(`the oldest undone job has waited ${Math.round(oldestS)} s`)
     } catch {
       problems.push('the database does not answer')
     }
-    response.status(problems.length === 0 ? 200 : 503).json({ ready: problems.length === 0, problems, oldest_undone_job_s: oldestS })
+    response
+      .status(problems.length === 0 ? 200 : 503)
+      .json({ ready: problems.length === 0, problems, oldest_undone_job_s: oldestS })
   }
 }
 

@@ -30,11 +30,7 @@ interface Passage {
 }
 
 /** Answers one request under `/v1/`. */
-export async function answerApi(
-  standIn: StandIn,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+export async function answerApi(standIn: StandIn, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const passage = begin(standIn, request)
   let answer: Answer
   let logged = false
@@ -107,17 +103,11 @@ async function admit(
 }
 
 // What happened, the answer to its key and the line in the log become durable together.
-function perform(
-  standIn: StandIn,
-  passage: Passage,
-  found: Route,
-  fingerprint: string,
-): Answer {
+function perform(standIn: StandIn, passage: Passage, found: Route, fingerprint: string): Answer {
   const { book } = standIn
   const fault = standIn.faults.take(found.operation, ['500'])
   passage.fault ??= fault
-  const params =
-    fault === undefined ? checkParameters(found.operation, passage.params) : undefined
+  const params = fault === undefined ? checkParameters(found.operation, passage.params) : undefined
   return book.transaction(() => {
     let answer: Answer
     let executed = true
@@ -147,12 +137,7 @@ function outage(): ApiError {
   return new ApiError(500, { type: 'api_error', message })
 }
 
-function execute(
-  standIn: StandIn,
-  passage: Passage,
-  found: Route,
-  params: Record<string, unknown>,
-): Answer {
+function execute(standIn: StandIn, passage: Passage, found: Route, params: Record<string, unknown>): Answer {
   const context = contextOf(standIn, passage.id, passage.key)
   const { expand: paths, ...rest } = params
   const result = found.handle(context, rest, found.path)

@@ -108,9 +108,14 @@ export class Book {
 
   insert<K extends Kind>(kind: K, object: Kinds[K], created: number): void {
     const { customer, parent } = links(object)
-    this.statement(
-      'insert into objects (id, kind, customer, parent, created, body) values (?, ?, ?, ?, ?, ?)',
-    ).run(object.id ?? '', kind, customer, parent, created, JSON.stringify(object))
+    this.statement('insert into objects (id, kind, customer, parent, created, body) values (?, ?, ?, ?, ?, ?)').run(
+      object.id ?? '',
+      kind,
+      customer,
+      parent,
+      created,
+      JSON.stringify(object),
+    )
   }
 
   update(object: Kinds[Kind]): void {
@@ -145,9 +150,7 @@ export class Book {
   /** Objects of a kind that meet conditions (SQL over columns and `$.fields`), oldest first. */
   all<K extends Kind>(kind: K, by: { customer?: string; parent?: string }): Kinds[K][] {
     const column = by.parent === undefined ? 'customer' : 'parent'
-    return this.statement(
-      `select body from objects where kind = ? and ${column} = ? order by seq`,
-    )
+    return this.statement(`select body from objects where kind = ? and ${column} = ? order by seq`)
       .all(kind, by.parent ?? by.customer ?? '')
       .map((row) => JSON.parse(String(row['body'])) as Kinds[K])
   }
@@ -191,10 +194,7 @@ export class Book {
   }
 
   keepCardSecret(paymentMethod: string, secret: CardSecret): void {
-    this.statement('insert or replace into secrets (id, body) values (?, ?)').run(
-      paymentMethod,
-      JSON.stringify(secret),
-    )
+    this.statement('insert or replace into secrets (id, body) values (?, ?)').run(paymentMethod, JSON.stringify(secret))
   }
 
   setting(name: string): string | undefined {

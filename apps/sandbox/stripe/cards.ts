@@ -181,11 +181,7 @@ export interface Card {
 }
 
 /** Reads what a person typed into a card form; expiry is held against business time. */
-export function readCard(
-  form: { number: string; exp: string; cvc: string },
-  salt: string,
-  now: number,
-): Card {
+export function readCard(form: { number: string; exp: string; cvc: string }, salt: string, now: number): Card {
   const number = form.number.replaceAll(/[\s-]/g, '')
   const behavior = Object.hasOwn(numbers, number) ? numbers[number] : undefined
   if (behavior === undefined || !luhn(number)) throw cardError('number')
@@ -201,7 +197,10 @@ export function readCard(
     ...expiry,
     funding: number === '4000056655665556' ? 'debit' : 'credit',
     country: 'US',
-    fingerprint: createHash('sha256').update(salt + number).digest('base64url').slice(0, 16),
+    fingerprint: createHash('sha256')
+      .update(salt + number)
+      .digest('base64url')
+      .slice(0, 16),
     behavior,
   }
 }

@@ -69,10 +69,7 @@ const blank = {
 } satisfies Partial<Session>
 
 /** `POST /v1/checkout/sessions`, for saving a card. */
-export function createSession(
-  context: Context,
-  params: Stripe.Checkout.SessionCreateParams,
-): Session {
+export function createSession(context: Context, params: Stripe.Checkout.SessionCreateParams): Session {
   checkSession(context, params)
   const intent = openSetup(context, params)
   const id = `cs_test_${randomText(58)}`
@@ -121,10 +118,7 @@ function isWebUrl(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
 }
 
-function openSetup(
-  context: Context,
-  params: Stripe.Checkout.SessionCreateParams,
-): Stripe.SetupIntent {
+function openSetup(context: Context, params: Stripe.Checkout.SessionCreateParams): Stripe.SetupIntent {
   const id = newId('seti')
   const intent: Stripe.SetupIntent = {
     id,
@@ -195,11 +189,7 @@ function expire(context: Context, session: Session): Session {
 }
 
 /** Saves the card a person entered, and with it completes the session; a refusal is recorded. */
-export function complete(
-  context: Context,
-  session: Session,
-  card: Stripe.PaymentMethod,
-): Session {
+export function complete(context: Context, session: Session, card: Stripe.PaymentMethod): Session {
   const intent = referred(context, 'setup_intent', idOf(session.setup_intent) ?? '', 'session')
   const customer = idOf(session.customer)
   const saved = saveCard(context, intent, card, customer)

@@ -35,11 +35,7 @@ export function checkPayable(invoice: Stripe.Invoice): void {
   if (invoice.status === 'void') throw invalid('Voided invoices cannot be paid.')
 }
 
-function choose(
-  context: Context,
-  invoice: Stripe.Invoice,
-  asked: string | undefined,
-): Stripe.PaymentMethod {
+function choose(context: Context, invoice: Stripe.Invoice, asked: string | undefined): Stripe.PaymentMethod {
   if (asked !== undefined) {
     const card = cardNamed(context, asked, 'payment_method')
     // A ready-made card is made on the spot and belongs to nobody.
@@ -78,28 +74,18 @@ export function collect(
 }
 
 /** The intent an invoice is collected by, once it is final. */
-export function intentOf(
-  context: Context,
-  invoice: Stripe.Invoice,
-): Stripe.PaymentIntent | undefined {
+export function intentOf(context: Context, invoice: Stripe.Invoice): Stripe.PaymentIntent | undefined {
   const payment = paymentOf(context, invoice)
   return context.book.find('payment_intent', idOf(payment?.payment.payment_intent) ?? '')
 }
 
 /** The invoice's own payment, as `invoice_payments` lists it. */
-export function paymentOf(
-  context: Context,
-  invoice: Stripe.Invoice,
-): Stripe.InvoicePayment | undefined {
+export function paymentOf(context: Context, invoice: Stripe.Invoice): Stripe.InvoicePayment | undefined {
   return context.book.all('invoice_payment', { parent: invoice.id }).find((p) => p.is_default)
 }
 
 /** Marks an invoice as paid: by an intent, or in a way Stripe had no part in. */
-export function settle(
-  context: Context,
-  invoice: Stripe.Invoice,
-  intent: string | null,
-): Stripe.Invoice {
+export function settle(context: Context, invoice: Stripe.Invoice, intent: string | null): Stripe.Invoice {
   const paid: Stripe.Invoice = {
     ...invoice,
     status: 'paid',
@@ -130,11 +116,7 @@ function markPaymentPaid(context: Context, invoice: Stripe.Invoice): void {
 }
 
 /** Ends the payment of an invoice that no longer needs one. */
-export function cancelPayment(
-  context: Context,
-  invoice: Stripe.Invoice,
-  reason: 'void_invoice' | null,
-): void {
+export function cancelPayment(context: Context, invoice: Stripe.Invoice, reason: 'void_invoice' | null): void {
   const payment = paymentOf(context, invoice)
   const intent = intentOf(context, invoice)
   if (payment === undefined || intent === undefined) return

@@ -47,12 +47,7 @@ const delivered = new Set<string>([
 ])
 
 /** Records that something happened and, where someone listens, that they must be told. */
-export function emit(
-  context: Context,
-  type: Stripe.Event.Type,
-  object: object,
-  previous?: object,
-): void {
+export function emit(context: Context, type: Stripe.Event.Type, object: object, previous?: object): void {
   const tell = context.hasWebhook && delivered.has(type)
   const event = {
     id: newId('evt'),
@@ -84,15 +79,9 @@ function delayOf(fault: { kind: string; ms: number } | undefined): number {
 }
 
 /** Keeps a changed customer and tells what was there before. */
-export function saveCustomer(
-  context: Context,
-  before: Stripe.Customer,
-  after: Stripe.Customer,
-): void {
+export function saveCustomer(context: Context, before: Stripe.Customer, after: Stripe.Customer): void {
   const old = before as unknown as Record<string, unknown>
-  const changed = Object.entries(after).filter(
-    ([key, value]) => JSON.stringify(old[key]) !== JSON.stringify(value),
-  )
+  const changed = Object.entries(after).filter(([key, value]) => JSON.stringify(old[key]) !== JSON.stringify(value))
   if (changed.length === 0) return
   context.book.update(after)
   const previous = Object.fromEntries(changed.map(([key]) => [key, old[key] ?? null]))
@@ -112,12 +101,7 @@ export function named<K extends Kind>(
 }
 
 /** The object a parameter refers to, or 400. */
-export function referred<K extends Kind>(
-  context: Context,
-  kind: K,
-  id: string,
-  param: string,
-): Kinds[K] {
+export function referred<K extends Kind>(context: Context, kind: K, id: string, param: string): Kinds[K] {
   const found = context.book.find(kind, id)
   if (found === undefined) throw noSuch(kind.replace('_', ' '), id, param)
   return found

@@ -63,9 +63,7 @@ export class Courier {
     }
     const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** Math.min(attempts, 10))
     options.log?.(`webhook ${id} was not taken, next attempt in ${pause} ms`)
-    book
-      .statement('update deliveries set attempts = attempts + 1, due = ? where seq = ?')
-      .run(Date.now() + pause, seq)
+    book.statement('update deliveries set attempts = attempts + 1, due = ? where seq = ?').run(Date.now() + pause, seq)
   }
 
   async #post(id: string): Promise<boolean> {
@@ -94,9 +92,7 @@ export class Courier {
 
   /** How many webhooks are still to be delivered; dropped ones are not. */
   pending(): number {
-    const row = this.#standIn.book
-      .statement("select count(*) as n from deliveries where state = 'pending'")
-      .get()
+    const row = this.#standIn.book.statement("select count(*) as n from deliveries where state = 'pending'").get()
     return Number(row?.['n'])
   }
 

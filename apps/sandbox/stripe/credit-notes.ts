@@ -47,11 +47,7 @@ function totalOf(params: Params, lines: WireCreditLine[]): number {
   return total
 }
 
-function lineOf(
-  context: Context,
-  line: Stripe.CreditNoteCreateParams.Line,
-  index: number,
-): WireCreditLine {
+function lineOf(context: Context, line: Stripe.CreditNoteCreateParams.Line, index: number): WireCreditLine {
   const item = line.invoice_line_item
   const ofInvoice = item === undefined ? undefined : context.book.find('line_item', item)
   const param = `lines[${index}][invoice_line_item]`
@@ -95,13 +91,10 @@ function backToPayer(
   })
   const fresh = params.refund_amount ?? 0
   const accounted =
-    linked.reduce((sum, entry) => sum + entry.amount_refunded, 0) +
-    fresh +
-    (params.out_of_band_amount ?? 0)
+    linked.reduce((sum, entry) => sum + entry.amount_refunded, 0) + fresh + (params.out_of_band_amount ?? 0)
   if (accounted !== after) {
     const message =
-      'The sum of refund_amount, out_of_band_amount and refunds must equal the part that was ' +
-      `paid (${after}).`
+      'The sum of refund_amount, out_of_band_amount and refunds must equal the part that was ' + `paid (${after}).`
     throw invalid(message)
   }
   if (fresh > 0) linked.push({ refund: refundNow(context, invoice, fresh), amount_refunded: fresh })

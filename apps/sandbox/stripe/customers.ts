@@ -16,10 +16,7 @@ const noAddress: Stripe.Address = {
 }
 
 /** `POST /v1/customers` */
-export function createCustomer(
-  context: Context,
-  params: Stripe.CustomerCreateParams,
-): Stripe.Customer {
+export function createCustomer(context: Context, params: Stripe.CustomerCreateParams): Stripe.Customer {
   const blank: Stripe.Customer = {
     id: newId('cus'),
     object: 'customer',
@@ -72,11 +69,7 @@ export function updateCustomer(
   return after
 }
 
-function change(
-  context: Context,
-  customer: Stripe.Customer,
-  params: Stripe.CustomerUpdateParams,
-): Stripe.Customer {
+function change(context: Context, customer: Stripe.Customer, params: Stripe.CustomerUpdateParams): Stripe.Customer {
   const { metadata, invoice_settings, address, expand: _expand, ...plain } = params
   const after = { ...customer } as unknown as Record<string, unknown>
   for (const [key, value] of Object.entries(plain)) {

@@ -23,11 +23,7 @@ export class ApiError extends Error {
   /** Whether the answer belongs to the idempotency key: not when execution never began. */
   readonly executed: boolean
 
-  constructor(
-    status: number,
-    body: ErrorBody,
-    more: { executed?: boolean; headers?: Record<string, string> } = {},
-  ) {
+  constructor(status: number, body: ErrorBody, more: { executed?: boolean; headers?: Record<string, string> } = {}) {
     super(body.message)
     this.status = status
     this.body = body.code === undefined ? body : { ...body, doc_url: documentation(body.code) }

@@ -49,13 +49,9 @@ function include(context: Context, map: Json, step: string): void {
   if (Object.hasOwn(map, step)) return
   const id = String(map['id'])
   if (map['object'] === 'invoice' && step === 'payments') {
-    map[step] = listOf(
-      context,
-      'invoice_payment',
-      `/v1/invoice_payments?invoice=${id}`,
-      [['parent = ?', id]],
-      { limit: 100 },
-    )
+    map[step] = listOf(context, 'invoice_payment', `/v1/invoice_payments?invoice=${id}`, [['parent = ?', id]], {
+      limit: 100,
+    })
   }
   if (map['object'] === 'invoice' && step === 'confirmation_secret') {
     map[step] = confirmationSecret(context, id)

@@ -42,8 +42,7 @@ export class Faults {
   /** The oldest order that fits, used up once. */
   take(operation: string, wanted: readonly FaultKind[]): Fault | undefined {
     const index = this.#waiting.findIndex(
-      (fault) =>
-        wanted.includes(fault.kind) && (fault.operation === '*' || fault.operation === operation),
+      (fault) => wanted.includes(fault.kind) && (fault.operation === '*' || fault.operation === operation),
     )
     const fault = this.#waiting[index]
     if (fault === undefined) return undefined

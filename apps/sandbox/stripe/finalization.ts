@@ -66,18 +66,12 @@ function nextNumber(context: Context, invoice: Stripe.Invoice): string | null {
 }
 
 /** Gives an invoice its number; one that was given is never given again, void or not. */
-export function takeNumber(
-  context: Context,
-  invoice: Stripe.Invoice,
-  number: unknown,
-): string | null {
+export function takeNumber(context: Context, invoice: Stripe.Invoice, number: unknown): string | null {
   context.book.statement('delete from numbers where invoice = ?').run(invoice.id)
   if (typeof number !== 'string' || number === '') return null
   const taken = context.book.statement('select 1 from numbers where number = ?').get(number)
   if (taken !== undefined) throw invalid(`Invoice number ${number} is already used`, 'number')
-  context.book
-    .statement('insert into numbers (number, invoice) values (?, ?)')
-    .run(number, invoice.id)
+  context.book.statement('insert into numbers (number, invoice) values (?, ?)').run(number, invoice.id)
   return number
 }
 

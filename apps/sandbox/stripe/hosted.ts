@@ -26,11 +26,7 @@ interface Visit {
 }
 
 /** Answers the pages a person opens: `/c/pay/<session>` and `/i/<token>`. */
-export async function answerPage(
-  standIn: StandIn,
-  request: IncomingMessage,
-  url: URL,
-): Promise<Answer> {
+export async function answerPage(standIn: StandIn, request: IncomingMessage, url: URL): Promise<Answer> {
   const visit = await visitOf(request)
   const context = contextOf(standIn, null, null)
   const [, session] = /^\/c\/pay\/(cs_test_\w+)$/.exec(url.pathname) ?? []
@@ -97,11 +93,7 @@ function visitSession(context: Context, visit: Visit, id: string): Answer {
 }
 
 // A declined card shows the page again, with what its bank said.
-function decided(
-  visit: Visit,
-  work: () => Answer,
-  again: (error: ApiError) => Answer,
-): Answer {
+function decided(visit: Visit, work: () => Answer, again: (error: ApiError) => Answer): Answer {
   try {
     return work()
   } catch (error) {
@@ -146,12 +138,7 @@ function text(form: FormMap, name: string): string {
   return typeof value === 'string' ? value.trim() : ''
 }
 
-function challenge(
-  context: Context,
-  card: Stripe.PaymentMethod,
-  page: string,
-  action: string | null,
-): Answer {
+function challenge(context: Context, card: Stripe.PaymentMethod, page: string, action: string | null): Answer {
   context.book.keepCardSecret(card.id, { ...secretOf(context, card.id), page })
   return html(200, challengePage(card, action ?? ''))
 }
@@ -176,12 +163,7 @@ function visitInvoice(context: Context, visit: Visit, token: string, asPdf: bool
   )
 }
 
-function payOnPage(
-  context: Context,
-  visit: Visit,
-  invoice: Stripe.Invoice,
-  token: string,
-): Answer {
+function payOnPage(context: Context, visit: Visit, invoice: Stripe.Invoice, token: string): Answer {
   const saved = text(visit.form, 'payment_method')
   const owner = idOf(invoice.customer) ?? ''
   const own = context.book.all('payment_method', { customer: owner }).find((c) => c.id === saved)

@@ -16,9 +16,7 @@ export function replay(standIn: StandIn, key: string, fingerprint: string): Answ
     const message = `Another request with the idempotency key ${key} is in progress.`
     throw refusal(409, 'invalid_request_error', message, 'idempotency_key_in_use')
   }
-  const row = standIn.book
-    .statement('select request, status, body from keys where key = ?')
-    .get(key)
+  const row = standIn.book.statement('select request, status, body from keys where key = ?').get(key)
   if (row === undefined) return undefined
   if (row['request'] !== fingerprint) {
     const message =

@@ -75,9 +75,7 @@ export function taxesOf(sent: SentTax[]): Stripe.InvoiceLineItem.Tax[] {
 export function reckon(invoice: Stripe.Invoice, lines: WireLine[]): Stripe.Invoice {
   const taxes = lines.flatMap((line) => line.taxes ?? [])
   const sum = (behavior: string) =>
-    taxes
-      .filter((tax) => tax.tax_behavior === behavior)
-      .reduce((total, tax) => total + tax.amount, 0)
+    taxes.filter((tax) => tax.tax_behavior === behavior).reduce((total, tax) => total + tax.amount, 0)
   const subtotal = lines.reduce((total, line) => total + line.amount, 0)
   const total = subtotal + sum('exclusive')
   const due = Math.max(0, total)

@@ -21,10 +21,6 @@ export function linesOf(context: Context, invoice: string, params: Record<string
 }
 
 /** Records an event about an invoice, which carries the invoice as it was at that moment. */
-export function emitInvoice(
-  context: Context,
-  type: Stripe.Event.Type,
-  invoice: Stripe.Invoice,
-): void {
+export function emitInvoice(context: Context, type: Stripe.Event.Type, invoice: Stripe.Invoice): void {
   emit(context, type, presentInvoice(context, invoice))
 }

@@ -203,11 +203,7 @@ export function deleteInvoice(context: Context, _params: unknown, path: Path): o
 }
 
 /** `POST /v1/invoices/{invoice}/add_lines` */
-export function addLines(
-  context: Context,
-  params: Stripe.InvoiceAddLinesParams,
-  path: Path,
-): object {
+export function addLines(context: Context, params: Stripe.InvoiceAddLinesParams, path: Path): object {
   const invoice = named(context, 'invoice', path['invoice'])
   if (invoice.status !== 'draft') throw notEditable()
   const before = context.book.all('line_item', { parent: invoice.id })

@@ -22,6 +22,7 @@ let closing = false
 followParent()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end)
 console.log(`ready ${standIn.url}`)
+process.send?.({ ready: standIn.url })
 
 function optionsOf(): StandInOptions {
   const { book, 'secret-key': secretKey } = values

@@ -185,12 +185,7 @@ function cardLabel(card: Stripe.PaymentMethod): string {
 }
 
 /** The page of an invoice: what it is for and, while it is owed, a way to pay it. */
-export function invoicePage(
-  context: Context,
-  invoice: Stripe.Invoice,
-  form: FormMap = {},
-  message?: string,
-): string {
+export function invoicePage(context: Context, invoice: Stripe.Invoice, form: FormMap = {}, message?: string): string {
   const owed = invoice.status === 'open' || invoice.status === 'uncollectible'
   const title = `Invoice ${invoice.number ?? ''}`
   return page(

@@ -80,12 +80,7 @@ export function cardNamed(context: Context, id: string, param: string): Stripe.P
 }
 
 /** Saves a card to a customer, or refuses it as its bank would. */
-export function attach(
-  context: Context,
-  id: string,
-  customer: string,
-  param = 'id',
-): Stripe.PaymentMethod {
+export function attach(context: Context, id: string, customer: string, param = 'id'): Stripe.PaymentMethod {
   const card = cardNamed(context, id, param)
   const owner = idOf(card.customer)
   if (owner !== null && owner !== customer) {

@@ -115,11 +115,7 @@ export function confirm(
   return undefined
 }
 
-function requireAction(
-  context: Context,
-  intent: Stripe.PaymentIntent,
-  card: Stripe.PaymentMethod,
-): ApiError {
+function requireAction(context: Context, intent: Stripe.PaymentIntent, card: Stripe.PaymentMethod): ApiError {
   const waiting: Stripe.PaymentIntent = {
     ...intent,
     status: 'requires_action',

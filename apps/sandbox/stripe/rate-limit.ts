@@ -36,11 +36,7 @@ export class RateLimit {
 
 /** The refusal of a request that came too soon. Stripe says why, but not when to come back. */
 export function tooMany(reason: string): Error {
-  return refusal(
-    429,
-    'invalid_request_error',
-    'Request rate limit exceeded.',
-    'rate_limit',
-    { 'Stripe-Rate-Limited-Reason': reason },
-  )
+  return refusal(429, 'invalid_request_error', 'Request rate limit exceeded.', 'rate_limit', {
+    'Stripe-Rate-Limited-Reason': reason,
+  })
 }

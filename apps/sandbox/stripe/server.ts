@@ -62,9 +62,7 @@ async function answer(
     const inSandbox = url.pathname.startsWith('/_sandbox/')
     send(
       response,
-      inSandbox
-        ? await answerSandbox(standIn, courier, request, url)
-        : await answerPage(standIn, request, url),
+      inSandbox ? await answerSandbox(standIn, courier, request, url) : await answerPage(standIn, request, url),
     )
   } catch (error) {
     if (!(error instanceof ApiError)) throw error

@@ -60,11 +60,7 @@ export function businessTime({ book, options }: StandIn): number {
 }
 
 /** The context of one request. */
-export function contextOf(
-  standIn: StandIn,
-  requestId: string | null,
-  idempotencyKey: string | null,
-): Context {
+export function contextOf(standIn: StandIn, requestId: string | null, idempotencyKey: string | null): Context {
   return {
     book: standIn.book,
     faults: standIn.faults,

@@ -21,7 +21,9 @@ export default defineAction({
       await saveSite(tx, account.id, plan.change.enter, input.site, at)
       await standOn(tx, account.id, license.id, plan.change.enter, at)
       const action = plan.change.leave ? 'license.transferred' : 'license.assigned'
-      await audit(tx, [{ accountId: account.id, at, actor, action, subject: license.id, details: { site: plan.change.enter } }])
+      await audit(tx, [
+        { accountId: account.id, at, actor, action, subject: license.id, details: { site: plan.change.enter } },
+      ])
     }
     return { done: { license: license.id } }
   },

@@ -3,7 +3,12 @@ import { z } from 'zod'
 
 /** Text a person typed: no control characters, which would only serve to forge lines and headers. */
 export const typedText = (max: number) =>
-  z.string().trim().min(1).max(max).regex(/^[^\u0000-\u001f\u007f]*$/, 'must not contain control characters')
+  z
+    .string()
+    .trim()
+    .min(1)
+    .max(max)
+    .regex(/^[^\u0000-\u001f\u007f]*$/, 'must not contain control characters')
 
 const siteUrl = z
   .string()

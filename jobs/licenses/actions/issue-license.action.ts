@@ -30,7 +30,11 @@ export default defineAction({
     await audit(
       tx,
       licenses.map(({ id }) => ({
-        accountId: account.id, at, actor, action: 'license.issued', subject: id,
+        accountId: account.id,
+        at,
+        actor,
+        action: 'license.issued',
+        subject: id,
         details: { product: input.product, site: siteId },
       })),
     )

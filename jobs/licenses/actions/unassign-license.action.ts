@@ -1,4 +1,5 @@
-// Takes a license off its site; it stays active, and is billed. Applied a second time it is refused, and changes nothing.
+// Takes a license off its site; it stays active, and is billed. Applied a second time it is refused, and changes
+// nothing.
 import { audit } from '../../kit/audit.ts'
 import { planUnassign } from '../../rules/license-state.ts'
 import { defineAction } from '../action.ts'
@@ -17,7 +18,14 @@ export default defineAction({
     if ('refused' in plan) return whyNot(plan.refused)
     await standOn(tx, account.id, license.id, null, at)
     await audit(tx, [
-      { accountId: account.id, at, actor, action: 'license.unassigned', subject: license.id, details: { site: license.siteId } },
+      {
+        accountId: account.id,
+        at,
+        actor,
+        action: 'license.unassigned',
+        subject: license.id,
+        details: { site: license.siteId },
+      },
     ])
     return { done: { license: license.id } }
   },

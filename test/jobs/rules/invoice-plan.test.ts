@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest'
+import {
+  collectionFor, countsDiffer, dueOn, invoiceNumber, minimumCharge, type CollectionFacts,
+} from '../../../jobs/rules/invoice-plan.ts'
+
+const facts = (changes: Partial<CollectionFacts>): CollectionFacts =>
+  ({ total: 10_000n, currency: 'usd', autopay: true, autopayCap: 400_000n, ...changes })
+
+describe('how an invoice is collected', () => {
+  it.each([
+    ['below the cap is charged', { total: 399_999n }, 'charge'], // 3,999.99 below 4,000.00
+    ['at the cap is sent', { total: 400_000n }, 'send'],
+    ['above the cap is sent', { total: 400_001n }, 'send'],
+    ['with no cap is charged, however much', { total: 10n ** 15n, autopayCap: null }, 'charge'],
+    ['with a cap of zero is always sent', { total: 50n, autopayCap: 0n }, 'send'],
+    ['without autopay is sent', { total: 50n, autopay: false }, 'send'],
+    ['without autopay is sent, no cap or not', { autopay: false, autopayCap: null }, 'send'],
+    ['of the smallest charge is charged', { total: 50n }, 'charge'], // 0.50
+    ['below the smallest charge is settled here', { total: 49n }, 'none'],
+    ['below the smallest charge is not sent either', { total: 49n, autopay: false }, 'none'],
+    ['of zero is settled here', { total: 0n }, 'none'],
+    ['of zero is settled here in a currency without a table entry, too', { total: 0n, currency: 'kwd' }, 'none'],
+    ['of 10 minor units is worth charging where no minimum is known', { total: 10n, currency: 'kwd' }, 'charge'],
+    ['of 49 yen is settled here', { total: 49n, currency: 'jpy' }, 'none'],
+    ['of 50 yen is charged', { total: 50n, currency: 'jpy' }, 'charge'],
+    ['of 174.99 forints is settled here', { total: 17_499n, currency: 'huf' }, 'none'],
+    ['of 175.00 forints is charged', { total: 17_500n, currency: 'huf' }, 'charge'],
+  ] as const)('a total %s', (_, changes, collection) => {
+    expect(collectionFor(facts(changes))).toBe(collection)
+  })
+
+  it('never counts a total of zero as worth a charge', () => {
+    for (const currency of ['usd', 'jpy', 'kwd', 'gbp', 'xyz']) expect(minimumCharge(currency)).toBeGreaterThan(0n)
+  })
+})
+
+describe('when an invoice is due', () => {
+  it.each([
+    ['2026-12-03', 14, '2026-12-17'],
+    ['2026-12-20', 30, '2027-01-19'], // 11 days to the 31st, 19 more
+    ['2028-02-15', 14, '2028-02-29'],
+    ['2026-02-15', 14, '2026-03-01'],
+    ['2026-12-03', 0, '2026-12-03'],
+  ])('issued on %s, net %i days: %s', (issued, days, due) => {
+    expect(dueOn(issued, days)).toBe(due)
+  })
+})
+
+describe('the number of an invoice', () => {
+  it.each([
+    ['PD', 1n, 'PD-000001'],
+    ['PD', 42n, 'PD-000042'],
+    ['PD', 999_999n, 'PD-999999'],
+    ['PD', 1_000_000n, 'PD-1000000'],
+    ['NW-2026', 7n, 'NW-2026-000007'],
+  ])('in %s, the %s. is %s', (series, sequence, number) => {
+    expect(invoiceNumber(series, sequence)).toBe(number)
+  })
+})
+
+describe('the second count', () => {
+  const count = (days: Record<string, bigint>): Map<string, bigint> => new Map(Object.entries(days))
+
+  it('agrees when each product has the same days', () => {
+    expect(countsDiffer(count({ a: 31n, b: 4n }), count({ b: 4n, a: 31n }))).toEqual([])
+    expect(countsDiffer(count({}), count({}))).toEqual([])
+  })
+
+  it('agrees on a product without days, whether or not it is listed', () => {
+    expect(countsDiffer(count({ a: 31n, b: 0n }), count({ a: 31n }))).toEqual([])
+  })
+
+  it('names each product that differs, also one that only one count knows, in order', () => {
+    expect(countsDiffer(count({ d: 1n, b: 30n, c: 5n }), count({ b: 31n, c: 5n, a: 2n }))).toEqual(['a', 'b', 'd'])
+  })
+
+  it('is not satisfied by a sum that agrees', () => {
+    expect(countsDiffer(count({ a: 10n, b: 20n }), count({ a: 20n, b: 10n }))).toEqual(['a', 'b'])
+  })
+})
