@@ -5,7 +5,7 @@ import { catalog } from '../../jobs/catalog.ts'
 import { queueOf, type Job } from '../../jobs/kit/job.ts'
 import { dead, type Outcome } from '../../jobs/kit/outcome.ts'
 import { perform } from '../../jobs/kit/perform.ts'
-import type { Ports } from '../../jobs/kit/ports.ts'
+import type { Ports, Tx } from '../../jobs/kit/ports.ts'
 import type { StagedRow } from '../../jobs/kit/stage.ts'
 import { wallMs } from './clock.ts'
 import type { ProcessDatabase } from './database.ts'
@@ -180,4 +180,11 @@ async function bumpRedrives(db: ProcessDatabase, id: string): Promise<number> {
   const rows = await db.prisma.$queryRaw<{ redrives: number }[]>`
     UPDATE staged_jobs SET redrives = redrives + 1 WHERE id = ${id}::uuid RETURNING redrives`
   return rows[0]?.redrives ?? 0
+}
+
+/** Opens a dead job again with fresh attempts; the next sweep adds it. */
+export async function redriveJob(tx: Tx, id: string): Promise<'redriven' | 'not_dead' | 'unknown'> {
+  const rows = await tx.$queryRaw<{ verdict: 'redriven' | 'not_dead' | 'unknown' }[]>`
+    SELECT redrive_job(${id}::uuid) AS verdict`
+  return rows[0]!.verdict
 }

@@ -1,5 +1,6 @@
 // Stripe, spoken to by its own SDK. Our words in, our words out; errors are told apart by their type and code. Every
 // call that changes something carries a key made from our row's id, so that a repetition is the same call.
+import { createHash } from 'node:crypto'
 import Stripe from 'stripe'
 import type { ChargeResult, InvoiceCopy, PaymentProvider } from '../../jobs/kit/ports.ts'
 
@@ -31,7 +32,8 @@ export function stripeProvider(stripe: Stripe): PaymentProvider {
     async createCustomer({ accountId, name, email }) {
       const customer = await stripe.customers.create(
         { name, ...(email !== null && { email }), metadata: { account: accountId } },
-        { idempotencyKey: `customer:${accountId}` },
+        // With the words in the key: asked again after they changed, Stripe would refuse the same key for a day.
+        { idempotencyKey: `customer:${accountId}:${shortHash(`${name}\n${email}`)}` },
       )
       return customer.id
     },
@@ -49,6 +51,15 @@ export function stripeProvider(stripe: Stripe): PaymentProvider {
       return session.url
     },
     readCardSetup: (sessionId) => readCardSetup(stripe, sessionId),
+    ...invoiceCopies(stripe),
+    charge: (of) => charge(stripe, of),
+  }
+}
+
+type Copies = Pick<PaymentProvider, 'createInvoiceCopy' | 'addLines' | 'finalizeCopy' | 'readInvoiceCopy'>
+
+function invoiceCopies(stripe: Stripe): Copies {
+  return {
     async createInvoiceCopy({ invoiceId, customerId, currency, number, dueOn, collection }) {
       const charge = collection === 'charge'
       const invoice = await stripe.invoices.create(
@@ -86,9 +97,10 @@ export function stripeProvider(stripe: Stripe): PaymentProvider {
       )
     },
     readInvoiceCopy: (id) => readInvoiceCopy(stripe, id),
-    charge: (of) => charge(stripe, of),
   }
 }
+
+const shortHash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16)
 
 const idOf = (value: string | { id: string } | null | undefined): string | null =>
   typeof value === 'string' ? value : (value?.id ?? null)

@@ -1,5 +1,5 @@
 // The Express application: few middlewares, then the routes, then one place where every error becomes a problem.
-import express, { type Express } from 'express'
+import express, { type Express, type Response } from 'express'
 import { rateLimit } from 'express-rate-limit'
 import helmet from 'helmet'
 import { createRequire } from 'node:module'
@@ -13,9 +13,11 @@ import { expressPath, routeHandler, type Route } from './route.ts'
 import { accountRoutes } from './routes/account.ts'
 import { actionRoutes } from './routes/actions.ts'
 import { adminRoutes } from './routes/admin.ts'
+import { apiKeyRoutes } from './routes/api-keys.ts'
 import { catalogRoutes } from './routes/catalog.ts'
 import { invoiceRoutes } from './routes/invoices.ts'
 import { licenseRoutes } from './routes/licenses.ts'
+import { operationRoutes } from './routes/operations.ts'
 import { paymentMethodRoutes } from './routes/payment-methods.ts'
 import { mountSystem } from './routes/system.ts'
 
@@ -27,6 +29,8 @@ export const routes: readonly Route[] = [
   ...actionRoutes,
   ...adminRoutes,
   ...catalogRoutes,
+  ...operationRoutes,
+  ...apiKeyRoutes,
 ]
 
 /** A thousand license ids with their names fit; nothing we take is larger. */
@@ -49,7 +53,8 @@ export function createApp({ services, rateLimitPerMinute, extend }: AppOptions):
   app.use(helmet({ contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } }, hsts: false }))
   mountDocs(app)
   app.use(limiter(rateLimitPerMinute))
-  app.use(express.json({ limit: BODY_MAX, strict: true, type: 'application/json' }))
+  app.use(signInLimiter(rateLimitPerMinute))
+  app.use(express.json({ limit: BODY_MAX, strict: true, type: 'application/json', verify: requireUtf8 }))
   extend?.(app)
   for (const route of routes) app[route.method](expressPath(route.path), routeHandler(route, services))
   mountMethodNotAllowed(app)
@@ -59,6 +64,36 @@ export function createApp({ services, rateLimitPerMinute, extend }: AppOptions):
   app.use(problemHandler(services.log))
   return app
 }
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** Bytes that are no text are refused rather than quietly read as something else. */
+function requireUtf8(_request: unknown, _response: unknown, body: Buffer): void {
+  try {
+    utf8.decode(body)
+  } catch {
+    throw new Problem(400, 'malformed_json', 'The body is not valid UTF-8.')
+  }
+}
+
+/** Failed sign-ins, per address: made-up keys would each get a bucket of their own from the limiter by key. */
+function signInLimiter(perMinute: number) {
+  return rateLimit({
+    windowMs: 60_000,
+    limit: perMinute,
+    standardHeaders: false,
+    legacyHeaders: false,
+    skipSuccessfulRequests: true,
+    requestWasSuccessful: (_request, response) => response.statusCode !== 401,
+    handler: tooMany,
+  })
+}
+
+const tooMany = (_request: unknown, response: Response): void =>
+  sendProblem(
+    response,
+    new Problem(429, 'rate_limited', 'Too many requests. Slow down, and see the RateLimit headers.'),
+  )
 
 function limiter(perMinute: number) {
   return rateLimit({
@@ -73,11 +108,7 @@ function limiter(perMinute: number) {
         ? (request.socket.remoteAddress ?? 'unknown')
         : Buffer.from(hashApiSecret(secret)).toString('base64')
     },
-    handler: (_request, response) =>
-      sendProblem(
-        response,
-        new Problem(429, 'rate_limited', 'Too many requests. Slow down, and see the RateLimit headers.'),
-      ),
+    handler: tooMany,
   })
 }
 

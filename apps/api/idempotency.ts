@@ -70,13 +70,45 @@ export async function answerOnce(
     const kept = await findKept(tx, call, scope, key, hash)
     if (kept) return kept
     const reply = await write(tx, call)
-    const cipher = services.secrets.encrypt(JSON.stringify(reply.body ?? null))
-    const at = await services.clock.now()
-    await tx.$executeRaw`
-      INSERT INTO idempotency_records (scope, key, request_hash, status, body_cipher, created_at)
-      VALUES (${scope}::uuid, ${key}, ${hash}, ${reply.status}, ${cipher}, ${at}::timestamptz)`
+    await keep(tx, call, scope, key, hash, reply)
     return reply
   })
+}
+
+/**
+ * The same for a call that asks somebody else in between, and so cannot be one transaction: the answer kept first is
+ * everybody's answer.
+ */
+export async function answerKept(what: string, call: Call, work: () => Promise<Reply>): Promise<Reply> {
+  const key = idempotencyKey(call)
+  if (key === null) return await work()
+  const { services, accountId } = call
+  const scope = call.caller.operator ? call.caller.keyId : accountId
+  const hash = requestHash(`${what} ${accountId}`, [call.params, call.body])
+  const kept = await services.db.withAccount(accountId, (tx) => findKept(tx, call, scope, key, hash))
+  if (kept) return kept
+  const reply = await work()
+  return await services.db.withAccount(accountId, async (tx) => {
+    const earlier = await findKept(tx, call, scope, key, hash)
+    if (earlier) return earlier
+    await keep(tx, call, scope, key, hash, reply)
+    return reply
+  })
+}
+
+async function keep(
+  tx: Tx,
+  { services }: Call,
+  scope: string,
+  key: string,
+  hash: Uint8Array<ArrayBuffer>,
+  reply: Reply,
+): Promise<void> {
+  const cipher = services.secrets.encrypt(JSON.stringify(reply.body ?? null))
+  const at = await services.clock.now()
+  await tx.$executeRaw`
+    INSERT INTO idempotency_records (scope, key, request_hash, status, body_cipher, created_at)
+    VALUES (${scope}::uuid, ${key}, ${hash}, ${reply.status}, ${cipher}, ${at}::timestamptz)`
 }
 
 async function findKept(tx: Tx, call: Call, scope: string, key: string, hash: Uint8Array): Promise<Reply | null> {

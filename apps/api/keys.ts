@@ -23,3 +23,24 @@ export async function createKey(tx: Tx, key: NewKey): Promise<{ id: string; secr
     ON CONFLICT (secret_hash) DO NOTHING`
   return { id, secret }
 }
+
+/** Revokes an account's key. The last one that may do everything stays, unless an operator asks. */
+export async function revokeKey(
+  tx: Tx,
+  accountId: string,
+  id: string,
+  at: Date,
+  byOperator: boolean,
+): Promise<'revoked' | 'unknown' | 'last_owner'> {
+  // The account's row keeps two revocations from each taking the other for the last.
+  await tx.$queryRaw`SELECT 1 FROM accounts WHERE id = ${accountId}::uuid FOR NO KEY UPDATE`
+  const keys = await tx.$queryRaw<{ id: string; owner: boolean }[]>`
+    SELECT id, 'owner' = ANY (scopes) AS owner FROM api_keys
+    WHERE account_id = ${accountId}::uuid AND revoked_at IS NULL`
+  const key = keys.find((one) => one.id === id)
+  if (!key) return 'unknown'
+  if (key.owner && !byOperator && keys.filter((one) => one.owner).length === 1) return 'last_owner'
+  await tx.$executeRaw`
+    UPDATE api_keys SET revoked_at = ${at}::timestamptz WHERE account_id = ${accountId}::uuid AND id = ${id}::uuid`
+  return 'revoked'
+}

@@ -1,16 +1,17 @@
 import type { z } from 'zod'
 import { Problem } from './problem.ts'
+import { isPlainText } from './schemas.ts'
 
 /** A cursor is the place of the last row given: its sort value and its id. Opaque to callers. */
 export const encodeCursor = (place: readonly (string | null)[]): string =>
   Buffer.from(JSON.stringify(place)).toString('base64url')
 
 /** @throws Problem when the cursor is not one of ours */
-export function decodeCursor<T>(text: string | undefined, schema: z.ZodType<T>): T | null {
+export function decodeCursor<T extends readonly string[]>(text: string | undefined, schema: z.ZodType<T>): T | null {
   if (text === undefined) return null
   try {
     const result = schema.safeParse(JSON.parse(Buffer.from(text, 'base64url').toString('utf8')))
-    if (result.success) return result.data
+    if (result.success && result.data.every(isPlainText)) return result.data
   } catch {
     // Falls through: whatever it is, it is not a cursor.
   }

@@ -60,6 +60,7 @@ export function inputProblem(error: z.ZodError, where: 'body' | 'query' | 'path'
 }
 
 export function sendProblem(response: Response, problem: Problem): void {
+  if (problem.status === 401) response.setHeader('WWW-Authenticate', 'Bearer')
   response
     .status(problem.status)
     .type('application/problem+json')
@@ -108,7 +109,7 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
 /** Errors of the body parser bear a type; of these the caller is told what is wrong. */
 const PARSER_PROBLEMS: Record<string, [number, string, string]> = {
   'entity.parse.failed': [400, 'malformed_json', 'The body is not valid JSON.'],
-  'entity.too.large': [413, 'body_too_large', 'The body is larger than 100 kB.'],
+  'entity.too.large': [413, 'body_too_large', 'The body is too large.'],
   'encoding.unsupported': [415, 'unsupported_encoding', 'The body is encoded in a way that is not understood.'],
   'charset.unsupported': [415, 'unsupported_charset', 'The body must be UTF-8.'],
   'request.size.invalid': [400, 'malformed_body', 'The body is shorter or longer than it says.'],

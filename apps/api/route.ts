@@ -7,7 +7,8 @@ import { mayDo, type GatedAction } from '../../jobs/rules/gate.ts'
 import { authenticate } from './auth.ts'
 import type { Call, Caller, Reply, Services } from './context.ts'
 import { answerOnce } from './idempotency.ts'
-import { inputProblem, Problem } from './problem.ts'
+import { inputProblem, notFound, Problem } from './problem.ts'
+import { isPlainText } from './schemas.ts'
 
 type Schema = z.ZodType
 type Output<S> = S extends Schema ? z.infer<S> : undefined
@@ -91,26 +92,52 @@ function parseBody(route: Route, request: Parameters<RequestHandler>[0]): unknow
   const hasBody =
     (request.headers['content-length'] !== undefined && request.headers['content-length'] !== '0') ||
     request.headers['transfer-encoding'] !== undefined
+  if (hasBody && !request.is('application/json')) {
+    throw new Problem(415, 'unsupported_media_type', 'Send the body as application/json.')
+  }
   if (!route.body) {
-    if (hasBody && request.method !== 'GET' && Object.keys((request.body as object) ?? {}).length > 0) {
+    if (hasBody && Object.keys((request.body as object) ?? {}).length > 0) {
       throw new Problem(400, 'invalid_request', 'This call takes no body.', [
         { path: 'body', message: 'must be empty' },
       ])
     }
     return undefined
   }
-  if (hasBody && !request.is('application/json')) {
-    throw new Problem(415, 'unsupported_media_type', 'Send the body as application/json.')
-  }
   return parse(route.body, request.body ?? {}, 'body')
 }
 
 function parse(schema: Schema | undefined, value: unknown, where: 'body' | 'query' | 'path'): unknown {
   if (!schema) return undefined
+  const bad = findBadText(value, [])
+  if (bad) {
+    if (where === 'path') throw notFound()
+    const message = 'must not contain control characters or halves of characters'
+    throw new Problem(400, 'invalid_request', `The ${where} is not valid: ${bad} ${message}`, [{ path: bad, message }])
+  }
   const result = schema.safeParse(value)
   if (!result.success) throw inputProblem(result.error, where)
   return result.data
 }
+
+/**
+ * The first field whose text holds what no field of ours may: control characters, which forge lines, headers and keys
+ * and which PostgreSQL does not store, or half a surrogate pair. Checked once for all fields, before each field's own
+ * rules.
+ */
+function findBadText(value: unknown, path: readonly string[]): string | null {
+  if (typeof value === 'string') {
+    return isPlainText(value) ? null : path.join('.') || 'body'
+  }
+  if (typeof value !== 'object' || value === null || path.length > DEPTH_MAX) return null
+  for (const [key, inner] of Object.entries(value)) {
+    const bad = findBadText(inner, [...path, key])
+    if (bad !== null) return bad
+  }
+  return null
+}
+
+/** Deeper than any request of ours; what is deeper fails its schema. */
+const DEPTH_MAX = 10
 
 function send(response: Parameters<RequestHandler>[1], reply: Reply): void {
   response.status(reply.status)

@@ -4,12 +4,18 @@ import { typedText } from '../../jobs/licenses/actions/inputs.ts'
 import { isDay, isTimeZone } from '../../jobs/rules/period.ts'
 import { fromPublicId, PREFIX, type IdKind } from '../adapters/ids.ts'
 
+/** Text without control characters and without halves of characters. */
+export const isPlainText = (text: string): boolean => text.isWellFormed() && !/[\u0000-\u001f\u007f]/.test(text)
+
+/** The instant in a cursor. There is no year 0, and PostgreSQL takes none. */
+export const cursorInstant = z.iso.datetime().refine((text) => text >= '0001')
+
 /** A public id in the path; one that cannot be one is answered like one that does not exist. */
 export const idParam = (kind: IdKind) =>
   z.object({
     id: z
       .string()
-      .max(100)
+
       .meta({ description: `${PREFIX[kind]}_…` }),
   })
 
@@ -23,7 +29,11 @@ export const idField = (kind: IdKind) =>
   })
 
 export const slug = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,99}$/, 'must be lower-case letters, digits, - and _')
-export const currency = z.string().regex(/^[a-z]{3}$/, 'must be a three-letter currency code in lower case')
+const CURRENCIES = new Set(Intl.supportedValuesOf('currency').map((code) => code.toLowerCase()))
+export const currency = z
+  .string()
+  .regex(/^[a-z]{3}$/, 'must be a three-letter currency code in lower case')
+  .refine((code) => CURRENCIES.has(code), 'is not a currency')
 export const day = z.string().refine(isDay, 'must be a calendar day, YYYY-MM-DD')
 export const timezone = z.string().max(64).refine(isTimeZone, 'must be an IANA time zone, such as Europe/Berlin')
 export const email = z.email().max(254)

@@ -157,6 +157,16 @@ export async function playDemo(
   tell(`${STORY_BEGINS.slice(0, 16).replace('T', ' ')} UTC  three partners, their cards, three products`)
   const accounts = await setUp(operator)
   const [harbor, nordlicht, blueGum] = accounts.map(({ client }) => client) as [Client, Client, Client]
+  await liveOctober(harbor, nordlicht, blueGum, moveTo)
+  return accounts
+}
+
+async function liveOctober(
+  harbor: Client,
+  nordlicht: Client,
+  blueGum: Client,
+  moveTo: (to: string, why: string) => Promise<void>,
+): Promise<void> {
   const backups = await harbor.post('/v1/licenses', {
     product: 'backup',
     quantity: 3,
@@ -199,5 +209,4 @@ export async function playDemo(
   await blueGum.post('/v1/licenses', { product: 'security' })
 
   await moveTo(STORY_ENDS, 'October is counted, closed, invoiced, charged, rendered and mailed')
-  return accounts
 }

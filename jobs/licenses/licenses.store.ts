@@ -70,7 +70,9 @@ export async function standOn(
   await tx.$executeRaw`
     UPDATE licenses SET site_id = ${siteId}::uuid,
       assigned_at = CASE WHEN ${siteId}::uuid IS NOT NULL
-        THEN greatest(coalesce(assigned_at, issued_at), ${at}::timestamptz) END
+        THEN greatest(coalesce(assigned_at, issued_at), ${at}::timestamptz, (
+          SELECT max(unassigned_at) FROM past_assignments p
+          WHERE p.account_id = licenses.account_id AND p.license_id = licenses.id)) END
     WHERE account_id = ${accountId}::uuid AND id = ${licenseId}::uuid`
 }
 

@@ -3,7 +3,16 @@
 export type Role = 'operator' | 'owner' | 'billing' | 'licenses' | 'viewer'
 
 export type GatedAction =
-  'issue' | 'assign' | 'unassign' | 'revoke' | 'pay' | 'edit_cards' | 'edit_company' | 'edit_account' | 'read'
+  | 'issue'
+  | 'assign'
+  | 'unassign'
+  | 'revoke'
+  | 'pay'
+  | 'edit_cards'
+  | 'edit_company'
+  | 'edit_account'
+  | 'edit_keys'
+  | 'read'
 
 export interface GateFacts {
   readonly roles: readonly Role[]
@@ -27,6 +36,7 @@ const MAY: Record<GatedAction, readonly Role[]> = {
   edit_cards: ['operator', 'owner', 'billing'],
   edit_company: ['operator', 'owner', 'billing'],
   edit_account: ['operator', 'owner', 'billing'],
+  edit_keys: ['operator', 'owner'],
   read: ['operator', 'owner', 'billing', 'licenses', 'viewer'],
 }
 

@@ -28,7 +28,8 @@ export function isTimeZone(zone: string): boolean {
 
 /** Whether a text is a real calendar day. */
 export function isDay(text: string): boolean {
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return false
+  // There is no year 0, and PostgreSQL takes none.
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(text) || text < '0001') return false
   try {
     return Temporal.PlainDate.from(text, { overflow: 'reject' }).toString() === text
   } catch {

@@ -72,10 +72,11 @@ export interface CountOrder {
 /**
  * Counts one local day of many accounts. An account with an action accepted before the day's end that is neither done
  * nor refused is left out: its day would be wrong (domain.md, Time). The row locks exclude acceptance meanwhile.
- * @returns how many accounts were counted
+ * Where a license stood is taken distinct, so that no history of assignments, however odd, counts a license twice.
+ * @returns how many rows of usage were written
  */
 export async function countDay(tx: Tx, order: CountOrder): Promise<number> {
-  await tx.$queryRaw`SELECT 1 FROM accounts WHERE id = ANY(${order.accounts}::uuid[]) ORDER BY id FOR UPDATE`
+  await lockAccounts(tx, order.accounts)
   return await tx.$executeRaw`
     WITH counted AS (
       INSERT INTO counted_days (account_id, day, starts_at, ends_at, counted_at)
@@ -86,17 +87,20 @@ export async function countDay(tx: Tx, order: CountOrder): Promise<number> {
                           AND x.accepted_at < ${order.endsAt}::timestamptz)
       ON CONFLICT (account_id, day) DO UPDATE SET counted_at = excluded.counted_at
       RETURNING account_id
+    ), stood AS (
+      SELECT DISTINCT account_id, license_id FROM past_assignments
+      WHERE account_id = ANY(${order.accounts}::uuid[])
+        AND assigned_at < ${order.endsAt}::timestamptz AND unassigned_at >= ${order.endsAt}::timestamptz
     ), alive AS (
       SELECT l.account_id, l.product_id, l.issued_at, l.revoked_at,
              l.issued_at < ${order.startsAt}::timestamptz
                AND (l.revoked_at IS NULL OR l.revoked_at > ${order.startsAt}::timestamptz) AS at_start,
              l.revoked_at IS NULL OR l.revoked_at >= ${order.endsAt}::timestamptz AS at_end,
-             (l.site_id IS NOT NULL AND l.assigned_at < ${order.endsAt}::timestamptz) OR p.id IS NOT NULL AS assigned
+             p.license_id IS NOT NULL OR coalesce(l.assigned_at < ${order.endsAt}::timestamptz, false) AS assigned
       FROM counted c
       JOIN licenses l ON l.account_id = c.account_id AND l.issued_at < ${order.endsAt}::timestamptz
         AND (l.revoked_at IS NULL OR l.revoked_at >= ${order.startsAt}::timestamptz)
-      LEFT JOIN past_assignments p ON p.account_id = l.account_id AND p.license_id = l.id
-        AND p.assigned_at < ${order.endsAt}::timestamptz AND p.unassigned_at >= ${order.endsAt}::timestamptz
+      LEFT JOIN stood p ON p.account_id = l.account_id AND p.license_id = l.id
     ), changes AS (
       SELECT account_id, product_id, at, sum(delta) AS delta
       FROM (SELECT account_id, product_id, issued_at AS at, 1 AS delta FROM alive
@@ -120,6 +124,10 @@ export async function countDay(tx: Tx, order: CountOrder): Promise<number> {
     GROUP BY a.account_id, a.product_id
     ON CONFLICT (account_id, day, product_id) DO UPDATE
       SET days = excluded.days, peak = excluded.peak, assigned = excluded.assigned, unassigned = excluded.unassigned`
+}
+
+async function lockAccounts(tx: Tx, ids: readonly string[]): Promise<void> {
+  await tx.$queryRaw`SELECT 1 FROM accounts WHERE id = ANY(${ids}::uuid[]) ORDER BY id FOR UPDATE`
 }
 
 /** Accounts of an order that were left out because an earlier action of theirs is still open. */

@@ -4,7 +4,9 @@ import { apiConfig, childEnvironment, ConfigError, sandboxConfig, workerConfig }
 const COMMON = { PERDIEM_SECRET: 'a secret of at least thirty-two bytes', STRIPE_SECRET_KEY: 'sk_test_51HxAbCdEf' }
 const API = { ...COMMON, API_DATABASE_URL: 'postgres://api:pw@db/perdiem', STRIPE_WEBHOOK_SECRET: 'whsec_AbCdEf' }
 const WORKER = {
-  ...COMMON, WORKER_DATABASE_URL: 'postgresql://worker:pw@db/perdiem', SMTP_URL: 'smtps://u:pw@mail.example:465',
+  ...COMMON,
+  WORKER_DATABASE_URL: 'postgresql://worker:pw@db/perdiem',
+  SMTP_URL: 'smtps://u:pw@mail.example:465',
   MAIL_FROM: 'Northwind <billing@northwind.example>',
 }
 
@@ -48,7 +50,9 @@ describe('a configuration', () => {
 describe('a configuration that will not do', () => {
   it('is refused with every variable that is missing', () => {
     expect(named(refusal(() => apiConfig({})))).toEqual({
-      PERDIEM_SECRET: 'is not set', STRIPE_SECRET_KEY: 'is not set', API_DATABASE_URL: 'is not set',
+      PERDIEM_SECRET: 'is not set',
+      STRIPE_SECRET_KEY: 'is not set',
+      API_DATABASE_URL: 'is not set',
       STRIPE_WEBHOOK_SECRET: 'is not set',
     })
   })
@@ -68,24 +72,42 @@ describe('a configuration that will not do', () => {
   })
 
   it.each<[string, string]>([
-    ['NODE_ENV', 'prod'], ['LOG_LEVEL', 'loud'], ['PERDIEM_SECRET', 'too short'], ['STRIPE_SECRET_KEY', 'pk_test_1'],
-    ['STRIPE_URL', 'not a url'], ['PORT', '70000'], ['PORT', '-1'], ['PORT', '3000.5'], ['PORT', 'http'],
-    ['API_DATABASE_URL', 'mysql://db/perdiem'], ['API_DATABASE_URL', 'db'], ['WORKER_DATABASE_URL', 'redis://db'],
-    ['STRIPE_WEBHOOK_SECRET', 'secret'], ['STRIPE_WEBHOOK_SECRET_OLD', 'secret'], ['RATE_LIMIT_PER_MINUTE', '0'],
+    ['NODE_ENV', 'prod'],
+    ['LOG_LEVEL', 'loud'],
+    ['PERDIEM_SECRET', 'too short'],
+    ['STRIPE_SECRET_KEY', 'pk_test_1'],
+    ['STRIPE_URL', 'not a url'],
+    ['PORT', '70000'],
+    ['PORT', '-1'],
+    ['PORT', '3000.5'],
+    ['PORT', 'http'],
+    ['API_DATABASE_URL', 'mysql://db/perdiem'],
+    ['API_DATABASE_URL', 'db'],
+    ['WORKER_DATABASE_URL', 'redis://db'],
+    ['STRIPE_WEBHOOK_SECRET', 'secret'],
+    ['STRIPE_WEBHOOK_SECRET_OLD', 'secret'],
+    ['RATE_LIMIT_PER_MINUTE', '0'],
     ['PUBLIC_URL', 'portal'],
   ])('is refused for the API with %s=%s, which it names', (name, value) => {
     expect(Object.keys(named(refusal(() => apiConfig({ ...API, [name]: value }))))).toEqual([name])
   })
 
   it.each<[string, string]>([
-    ['WORKER_DATABASE_URL', 'mysql://db/perdiem'], ['SMTP_URL', 'http://mail.example'], ['MAIL_FROM', 'x'],
+    ['WORKER_DATABASE_URL', 'mysql://db/perdiem'],
+    ['SMTP_URL', 'http://mail.example'],
+    ['MAIL_FROM', 'x'],
   ])('is refused for a worker with %s=%s, which it names', (name, value) => {
     expect(Object.keys(named(refusal(() => workerConfig({ ...WORKER, [name]: value }))))).toEqual([name])
   })
 
   it.each<[string, string]>([
-    ['PORT', 'http'], ['SANDBOX_OPERATOR_KEY', 'short'], ['SANDBOX_SEED', 'all'], ['SANDBOX_NOW', 'yesterday'],
-    ['SANDBOX_NOW', '2026-11-30'], ['SANDBOX_NOW', '2026-11-30T00:00:00'], ['LOG_LEVEL', 'loud'],
+    ['PORT', 'http'],
+    ['SANDBOX_OPERATOR_KEY', 'short'],
+    ['SANDBOX_SEED', 'all'],
+    ['SANDBOX_NOW', 'yesterday'],
+    ['SANDBOX_NOW', '2026-11-30'],
+    ['SANDBOX_NOW', '2026-11-30T00:00:00'],
+    ['LOG_LEVEL', 'loud'],
   ])('is refused for the sandbox with %s=%s, which it names', (name, value) => {
     expect(Object.keys(named(refusal(() => sandboxConfig({ [name]: value }))))).toEqual([name])
   })

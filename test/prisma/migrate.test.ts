@@ -101,14 +101,18 @@ describe('deploy', () => {
     )
     expect(await tables()).toEqual(['one'])
     expect(await status(database.ownerUrl, folder)).toEqual({
-      applied: [FIRST], pending: [SECOND], failed: [SECOND],
+      applied: [FIRST],
+      pending: [SECOND],
+      failed: [SECOND],
     })
 
     await write(SECOND, 'CREATE TABLE two (); CREATE TABLE three ();')
     expect(await deploy(database.ownerUrl, folder)).toEqual({ applied: [SECOND] })
     expect(await tables()).toEqual(['one', 'three', 'two'])
     expect(await status(database.ownerUrl, folder)).toEqual({
-      applied: [FIRST, SECOND], pending: [], failed: [],
+      applied: [FIRST, SECOND],
+      pending: [],
+      failed: [],
     })
   })
 
@@ -116,8 +120,13 @@ describe('deploy', () => {
   async function killDeploy(): Promise<void> {
     const child = spawn(
       process.execPath,
-      ['-e', `import(process.argv[1]).then((m) => m.deploy(process.argv[2], process.argv[3]))`,
-        MIGRATE, database.ownerUrl, folder],
+      [
+        '-e',
+        `import(process.argv[1]).then((m) => m.deploy(process.argv[2], process.argv[3]))`,
+        MIGRATE,
+        database.ownerUrl,
+        folder,
+      ],
       { stdio: 'inherit' },
     )
     await waitUntil('the migration is running', async () => {
@@ -151,7 +160,9 @@ describe('deploy', () => {
     expect(await deploy(database.ownerUrl, folder)).toEqual({ applied: [] })
     expect(await tables()).toEqual(['one'])
     expect(await status(database.ownerUrl, folder)).toEqual({
-      applied: [FIRST], pending: [], failed: [],
+      applied: [FIRST],
+      pending: [],
+      failed: [],
     })
   })
 
@@ -159,9 +170,7 @@ describe('deploy', () => {
     await write(FIRST, 'CREATE TABLE one (); SELECT pg_sleep(0.3);')
     await write(SECOND, 'CREATE TABLE two ();')
 
-    const results = await Promise.all(
-      Array.from({ length: 4 }, () => deploy(database.ownerUrl, folder)),
-    )
+    const results = await Promise.all(Array.from({ length: 4 }, () => deploy(database.ownerUrl, folder)))
 
     const counts = results.map(({ applied }) => applied.length).sort()
     expect(counts).toEqual([0, 0, 0, 2])
@@ -179,12 +188,16 @@ describe('status', () => {
   test('tells what is applied from what is not, without a history and with one', async () => {
     await write(FIRST, 'CREATE TABLE one ();')
     expect(await status(database.ownerUrl, folder)).toEqual({
-      applied: [], pending: [FIRST], failed: [],
+      applied: [],
+      pending: [FIRST],
+      failed: [],
     })
     await deploy(database.ownerUrl, folder)
     await write(SECOND, 'CREATE TABLE two ();')
     expect(await status(database.ownerUrl, folder)).toEqual({
-      applied: [FIRST], pending: [SECOND], failed: [],
+      applied: [FIRST],
+      pending: [SECOND],
+      failed: [],
     })
   })
 })
@@ -203,7 +216,8 @@ describe('the command', () => {
 
   test('exits with 1 and one sentence when it cannot do it', async () => {
     expect(await run('status', '')).toEqual({
-      code: 1, output: expect.stringMatching(/^DATABASE_URL is not set\..*\n$/),
+      code: 1,
+      output: expect.stringMatching(/^DATABASE_URL is not set\..*\n$/),
     })
     expect((await run('frobnicate', database.ownerUrl)).code).toBe(1)
   })

@@ -20,7 +20,10 @@ describe('a month, from an issued license to a paid invoice', () => {
     const issued = await act(world, account, '/v1/licenses', { product: 'backup', quantity: 2 })
     expect(issued.status).toBe('done')
     licenses = issued.result.licenses.map((license: { id: string }) => license.id)
-    const one = await act(world, account, '/v1/licenses', { product: 'security', site: { url: 'https://a.example', client: 'A' } })
+    const one = await act(world, account, '/v1/licenses', {
+      product: 'security',
+      site: { url: 'https://a.example', client: 'A' },
+    })
     licenses.push(one.result.licenses[0].id)
     expect(one.result.licenses[0].state).toBe('assigned')
   })
@@ -39,9 +42,18 @@ describe('a month, from an issued license to a paid invoice', () => {
     await world.tick()
     const [draft] = (await world.call('GET', '/v1/invoices', { key: account.key })).body.data
     expect(draft).toMatchObject({ status: 'draft', number: null, due_on: null, period: '2026-10', pdf: false })
-    // backup: 10 + 31 = 41 days × 10.00 × 12/365 = 13.4794… → 13.48; security: 31 × 24.95 × 12/365 = 25.4284… → 25.43
-    expect(draft.lines.map((line: { product: string; quantity: number; amount: { amount: number } }) =>
-      [line.product, line.quantity, line.amount.amount])).toEqual([['backup', 41, 1348], ['security', 31, 2543]])
+    // backup: 10 + 31 = 41 days × 10.00 × 12/365 = 13.4794… → 13.48
+    // security: 31 × 24.95 × 12/365 = 25.4284… → 25.43
+    expect(
+      draft.lines.map((line: { product: string; quantity: number; amount: { amount: number } }) => [
+        line.product,
+        line.quantity,
+        line.amount.amount,
+      ]),
+    ).toEqual([
+      ['backup', 41, 1348],
+      ['security', 31, 2543],
+    ])
     expect(draft.total).toEqual({ amount: 3891, currency: 'usd' })
   })
 
@@ -53,8 +65,14 @@ describe('a month, from an issued license to a paid invoice', () => {
     await world.tick()
     const [invoice] = (await world.call('GET', '/v1/invoices', { key: account.key })).body.data
     expect(invoice).toMatchObject({
-      status: 'paid', number: 'PD-000001', issued_on: '2026-11-03', due_on: '2026-11-17', past_due: false, pdf: true,
-      collection: 'charge', balance: { amount: 0, currency: 'usd' },
+      status: 'paid',
+      number: 'PD-000001',
+      issued_on: '2026-11-03',
+      due_on: '2026-11-17',
+      past_due: false,
+      pdf: true,
+      collection: 'charge',
+      balance: { amount: 0, currency: 'usd' },
     })
     expect(world.mails.map((mail) => [mail.to, mail.subject])).toEqual([
       [[expect.stringMatching(/@partner\.example$/)], 'Paid: invoice PD-000001 from Your company'],
@@ -68,7 +86,10 @@ describe('a month, from an issued license to a paid invoice', () => {
     const { data } = (await world.standIn.requests(1000)) as { data: { operation: string; method: string }[] }
     const writes = data.filter((request) => request.method === 'POST' && request.operation.startsWith('invoices.'))
     expect(writes.map((request) => request.operation)).toEqual([
-      'invoices.create', 'invoices.addLines', 'invoices.finalizeInvoice', 'invoices.pay',
+      'invoices.create',
+      'invoices.addLines',
+      'invoices.finalizeInvoice',
+      'invoices.pay',
     ])
   })
 
@@ -106,7 +127,10 @@ describe('an action takes effect at the instant the API accepted it', () => {
       const rows = await world.db.prisma.$queryRaw<{ id: string; name: string }[]>`
         SELECT id, name FROM staged_jobs WHERE name = 'usage.count-day' AND finished_at IS NULL`
       const day = { day: '2026-10-15', zone: 'Pacific/Auckland', from: account.uuid, through: account.uuid }
-      expect(await world.perform('usage.count-day', day)).toMatchObject({ kind: 'done', note: expect.stringContaining('1 blocked') })
+      expect(await world.perform('usage.count-day', day)).toMatchObject({
+        kind: 'done',
+        note: expect.stringContaining('1 blocked'),
+      })
       expect(rows.length).toBeGreaterThan(0)
 
       // Now the workers come. The revoked license had 10-02 … 10-15, the new one has the 15th as its first day.
@@ -131,10 +155,13 @@ describe('an action takes effect at the instant the API accepted it', () => {
       await world.tick()
       // Straight at the database, as a request would be that read the clock before midnight and was held up.
       const rows = await world.apiDb.prisma.$queryRaw<{ verdict: string }[]>`
-        SELECT verdict FROM accept_action(${account.uuid}::uuid, gen_random_uuid(), 'license.issue', '{}'::jsonb, 'key:x',
+        SELECT verdict FROM accept_action(
+          ${account.uuid}::uuid, gen_random_uuid(), 'license.issue', '{}'::jsonb, 'key:x',
           '2026-10-01T23:59:59Z'::timestamptz, gen_random_uuid(), 'licenses.apply-action', NULL, NULL)`
       expect(rows[0]?.verdict).toBe('too_early')
-      const open = await world.db.prisma.$queryRaw<unknown[]>`SELECT 1 FROM actions WHERE account_id = ${account.uuid}::uuid`
+      const open = await world.db.prisma.$queryRaw<
+        unknown[]
+      >`SELECT 1 FROM actions WHERE account_id = ${account.uuid}::uuid`
       expect(open).toEqual([])
     } finally {
       await world.close()

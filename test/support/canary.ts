@@ -10,9 +10,14 @@ export async function canary() {
     hits.add(request.url!.slice(1).split('?')[0]!)
     response.setHeader('access-control-allow-origin', '*').end()
   })
-  server.on('connection', () => { connections += 1 })
+  server.on('connection', () => {
+    connections += 1
+  })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => { server.closeAllConnections(); server.close() })
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
   const at = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const silent = async () => {
     // What set out before this request of ours has arrived by the time it is answered.
@@ -44,8 +49,7 @@ export function vectors(at: string): string[] {
     `<link rel="preconnect" href="${at}"><link rel="dns-prefetch" href="${at}">`,
     `<form id="f" action="${at}/form"></form><script>f.submit()</script>`,
     `<img srcset="${at}/srcset 1x">`,
-    `<style>@font-face { font-family: spy; src: url(${at}/font) }</style>`
-      + '<p style="font-family: spy">x</p>',
+    `<style>@font-face { font-family: spy; src: url(${at}/font) }</style>` + '<p style="font-family: spy">x</p>',
     `<base href="${at}/base/"><img src="relative">`,
     `<link rel="preload" as="image" href="${at}/preload">`,
     `<link rel="modulepreload" href="${at}/modulepreload">`,

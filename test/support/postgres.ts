@@ -43,8 +43,7 @@ async function create(template: string): Promise<TestDatabase> {
     ownerUrl: addressFor(superuserUrl, ROLES.owner, ownerPassword, name),
     apiUrl: addressFor(superuserUrl, ROLES.api, apiPassword, name),
     workerUrl: addressFor(superuserUrl, ROLES.worker, workerPassword, name),
-    drop: () =>
-      asSuperuser((client) => client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)),
+    drop: () => asSuperuser((client) => client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)),
   }
 }
 

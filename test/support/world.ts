@@ -86,7 +86,9 @@ export async function createWorld(start = '2026-10-01T12:00:00Z'): Promise<World
   const apiDb = connectDatabase({ url: database.apiUrl, max: 5 })
   const host = await hostApp()
   const standIn = await startStripeStandIn({
-    book: join(folder, 'stripe'), secretKey: STRIPE_KEY, webhook: { url: `${host.url}/webhooks/stripe`, secret: WEBHOOK_SECRET },
+    book: join(folder, 'stripe'),
+    secretKey: STRIPE_KEY,
+    webhook: { url: `${host.url}/webhooks/stripe`, secret: WEBHOOK_SECRET },
   })
   const standInCalls = standInClient(standIn.url, STRIPE_KEY)
   await standInCalls.setClock(now)
@@ -96,7 +98,10 @@ export async function createWorld(start = '2026-10-01T12:00:00Z'): Promise<World
   const pages: string[] = []
   const log = pino({ level: 'silent' })
   const ports: Ports = {
-    db, clock, newId, log,
+    db,
+    clock,
+    newId,
+    log,
     keys: secrets,
     stripe: stripeProvider(sdk),
     files: createFiles(join(folder, 'files')),
@@ -105,15 +110,31 @@ export async function createWorld(start = '2026-10-01T12:00:00Z'): Promise<World
   }
   const waiter = createActionWaiter(database.apiUrl, () => {})
   const services: Services = {
-    db: apiDb, clock, secrets, waiter, log, publicUrl: host.url, files: ports.files, stripe: ports.stripe,
+    db: apiDb,
+    clock,
+    secrets,
+    waiter,
+    log,
+    publicUrl: host.url,
+    files: ports.files,
+    stripe: ports.stripe,
     relay: { offer: () => {}, drain: async () => {} },
     verifyWebhook: (body, signature) => verifyWebhook(sdk, body, signature, [WEBHOOK_SECRET]),
   }
   host.mount(createApp({ services, rateLimitPerMinute: 1_000_000 }))
   const { secret: operatorKey } = await apiDb.withOperator((tx) =>
-    createKey(tx, { accountId: null, name: 'test operator', scopes: ['operator'], at: now }))
+    createKey(tx, { accountId: null, name: 'test operator', scopes: ['operator'], at: now }),
+  )
   const world: World = {
-    database, db, apiDb, ports, standIn: standInCalls, url: host.url, operatorKey, mails, pages,
+    database,
+    db,
+    apiDb,
+    ports,
+    standIn: standInCalls,
+    url: host.url,
+    operatorKey,
+    mails,
+    pages,
     now: () => now,
     async at(instant) {
       if (new Date(instant) < now) throw new Error(`time only goes forward: ${instant}`)
@@ -152,20 +173,34 @@ async function hostApp(): Promise<{ url: string; mount(app: express.Express): vo
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     mount: (app) => void shell.use(app),
-    close: () => new Promise((done) => {
-      server.close(() => done())
-      server.closeAllConnections()
-    }),
+    close: () =>
+      new Promise((done) => {
+        server.close(() => done())
+        server.closeAllConnections()
+      }),
   }
 }
 
-async function call(url: string, operatorKey: string, method: string, path: string, options: CallOptions = {}): Promise<Answer> {
+async function call(
+  url: string,
+  operatorKey: string,
+  method: string,
+  path: string,
+  options: CallOptions = {},
+): Promise<Answer> {
   const key = options.key === undefined ? operatorKey : options.key
-  const raw = typeof options.body === 'string' ? options.body : options.body === undefined ? undefined : JSON.stringify(options.body)
+  const raw =
+    typeof options.body === 'string'
+      ? options.body
+      : options.body === undefined
+        ? undefined
+        : JSON.stringify(options.body)
   const response = await fetch(url + path, {
-    method, redirect: 'manual',
+    method,
+    redirect: 'manual',
     headers: {
-      ...(key !== null && { Authorization: `Bearer ${key}` }), ...(raw !== undefined && { 'Content-Type': 'application/json' }),
+      ...(key !== null && { Authorization: `Bearer ${key}` }),
+      ...(raw !== undefined && { 'Content-Type': 'application/json' }),
       ...options.headers,
     },
     ...(raw !== undefined && { body: raw }),
@@ -195,7 +230,12 @@ let accounts = 0
 
 async function createAccount(world: World, fields: Record<string, unknown> = {}): Promise<TestAccount> {
   accounts += 1
-  const body = { name: `Partner ${accounts}`, currency: 'usd', billing_email: `billing${accounts}@partner.example`, ...fields }
+  const body = {
+    name: `Partner ${accounts}`,
+    currency: 'usd',
+    billing_email: `billing${accounts}@partner.example`,
+    ...fields,
+  }
   const made = await world.call('POST', '/v1/admin/accounts', { body })
   if (made.status !== 201) throw new Error(`account: ${made.status} ${JSON.stringify(made.body)}`)
   const hex = made.body.id.slice('acct_'.length) as string

@@ -32,6 +32,7 @@ const accountShape = z
     invoice_day: z.int(),
     billing_email: z.string().nullable(),
     po_number: z.string().nullable(),
+    company,
     created_at: z.string(),
     closed_at: z.string().nullable(),
     balance: money,

@@ -8,7 +8,7 @@ import { instantView, moneyView } from '../money-view.ts'
 import { decodeCursor, page } from '../paging.ts'
 import { notFound, Problem } from '../problem.ts'
 import { defineRoute } from '../route.ts'
-import { idParam, listOf, money, pageQuery } from '../schemas.ts'
+import { idParam, listOf, money, pageQuery, cursorInstant } from '../schemas.ts'
 
 const line = z.object({
   description: z.string(),
@@ -176,7 +176,7 @@ const list = defineRoute({
   responses: { 200: { description: 'A page of invoices.', schema: listOf(invoiceShape) } },
   async handle(call) {
     const { services, accountId, query } = call
-    const after = decodeCursor(query.cursor, z.tuple([z.iso.datetime(), z.uuid()]))
+    const after = decodeCursor(query.cursor, z.tuple([cursorInstant, z.uuid()]))
     return await services.db.withAccount(accountId, async (tx) => {
       const status = query.status ?? null
       const rows = await readRows(tx, { accountId, id: null, status, after, limit: query.limit + 1 })

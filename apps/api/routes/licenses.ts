@@ -9,7 +9,7 @@ import { instantView } from '../money-view.ts'
 import { decodeCursor, page } from '../paging.ts'
 import { notFound, Problem } from '../problem.ts'
 import { defineRoute } from '../route.ts'
-import { action, idParam, license, listOf, pageQuery, slug } from '../schemas.ts'
+import { action, idParam, license, listOf, pageQuery, slug, cursorInstant } from '../schemas.ts'
 
 const accepted = { 202: { description: 'Accepted; follow it at Location.', schema: action } }
 const words = { audience: 'account', tag: 'Licenses' } as const
@@ -110,7 +110,7 @@ const list = defineRoute({
   query: listQuery,
   responses: { 200: { description: 'A page of licenses.', schema: listOf(license) } },
   async handle({ services, accountId, query }) {
-    const after = decodeCursor(query.cursor, z.tuple([z.iso.datetime(), z.uuid()]))
+    const after = decodeCursor(query.cursor, z.tuple([cursorInstant, z.uuid()]))
     const siteId = query.site === undefined ? null : fromPublicId('site', query.site)
     if (query.site !== undefined && siteId === null) throw notFound('site')
     const where = Prisma.sql`l.account_id = ${accountId}::uuid AND ${STATES[query.state]}

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { ensureCustomer } from '../../../jobs/payments/ensure-customer.ts'
 import { dayOf } from '../../../jobs/rules/period.ts'
 import { toPublicId } from '../../adapters/ids.ts'
+import { answerKept } from '../idempotency.ts'
 import { defineRoute } from '../route.ts'
 
 const card = z
@@ -34,11 +35,14 @@ const setup = defineRoute({
       .optional(),
   }),
   responses: { 200: { description: 'Where to send the person.', schema: z.object({ url: z.string() }) } },
-  async handle({ services, accountId, body }) {
-    const customerId = await ensureCustomer(services, accountId)
-    const returnUrl = body.return_url ?? services.publicUrl
-    const url = await services.stripe.openCardSetup({ customerId, accountId, primary: body.primary, returnUrl })
-    return { status: 200, body: { url } }
+  async handle(call) {
+    const { services, accountId, body } = call
+    return await answerKept('payment-methods.setup', call, async () => {
+      const customerId = await ensureCustomer(services, accountId)
+      const returnUrl = body.return_url ?? services.publicUrl
+      const url = await services.stripe.openCardSetup({ customerId, accountId, primary: body.primary, returnUrl })
+      return { status: 200, body: { url } }
+    })
   },
 })
 

@@ -25,7 +25,7 @@ const siteUrl = z
       return z.NEVER
     }
     // One site, one spelling: without fragment, and without the slash at the end.
-    return `${url.origin}${url.pathname}${url.search}`.replace(/\/$/, '')
+    return `${url.origin}${url.pathname.replace(/\/$/, '')}${url.search}`
   })
 
 export const siteWords = z

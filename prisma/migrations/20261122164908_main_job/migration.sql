@@ -492,7 +492,8 @@ ALTER TABLE "invoice_claims" ADD FOREIGN KEY ("account_id", "invoice_id") REFERE
 ALTER TABLE "invoice_states" ADD FOREIGN KEY ("account_id", "invoice_id") REFERENCES "invoices" ("account_id", "id");
 ALTER TABLE "invoice_mirrors" ADD FOREIGN KEY ("account_id", "invoice_id") REFERENCES "invoices" ("account_id", "id");
 ALTER TABLE "payments" ADD FOREIGN KEY ("account_id", "invoice_id") REFERENCES "invoices" ("account_id", "id");
-ALTER TABLE "payments" ADD FOREIGN KEY ("payment_method_id") REFERENCES "payment_methods" ("id");
+ALTER TABLE "payment_methods" ADD UNIQUE ("account_id", "id");
+ALTER TABLE "payments" ADD FOREIGN KEY ("account_id", "payment_method_id") REFERENCES "payment_methods" ("account_id", "id");
 ALTER TABLE "payment_methods" ADD FOREIGN KEY ("account_id") REFERENCES "accounts" ("id");
 ALTER TABLE "stripe_customers" ADD FOREIGN KEY ("account_id") REFERENCES "accounts" ("id");
 ALTER TABLE "documents" ADD FOREIGN KEY ("account_id", "invoice_id") REFERENCES "invoices" ("account_id", "id");
@@ -564,15 +565,26 @@ BEGIN
   END IF;
   RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 END $$;
+CREATE FUNCTION refuse_born_final() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'an invoice begins as a draft' USING ERRCODE = 'check_violation';
+END $$;
+CREATE TRIGGER "born_drafts" BEFORE INSERT ON "invoices"
+  FOR EACH ROW WHEN (NEW.finalized_at IS NOT NULL) EXECUTE FUNCTION refuse_born_final();
 CREATE TRIGGER "final_invoices" BEFORE UPDATE OR DELETE ON "invoices"
   FOR EACH ROW EXECUTE FUNCTION refuse_final_invoice_change();
 
+-- The share lock makes a line wait for a finalization under way, and a finalization for a line.
 CREATE FUNCTION refuse_final_line_change() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE final timestamptz;
 BEGIN
-  IF EXISTS (SELECT 1 FROM invoices WHERE finalized_at IS NOT NULL
-             AND (TG_OP <> 'INSERT' AND id = OLD.invoice_id OR TG_OP <> 'DELETE' AND id = NEW.invoice_id)) THEN
-    RAISE EXCEPTION 'the lines of a final invoice never change' USING ERRCODE = 'check_violation';
-  END IF;
+  FOR final IN SELECT finalized_at FROM invoices
+               WHERE (TG_OP <> 'INSERT' AND id = OLD.invoice_id) OR (TG_OP <> 'DELETE' AND id = NEW.invoice_id)
+               FOR SHARE LOOP
+    IF final IS NOT NULL THEN
+      RAISE EXCEPTION 'the lines of a final invoice never change' USING ERRCODE = 'check_violation';
+    END IF;
+  END LOOP;
   RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 END $$;
 CREATE TRIGGER "final_lines" BEFORE INSERT OR UPDATE OR DELETE ON "invoice_lines"
@@ -717,3 +729,21 @@ CREATE FUNCTION oldest_undone_job_s() RETURNS float8 LANGUAGE sql STABLE SECURIT
 $$;
 REVOKE ALL ON FUNCTION oldest_undone_job_s() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION oldest_undone_job_s() TO perdiem_api;
+
+-- An operator tries a dead job again: the one change of a job that the API may make. A fact that is being worked under
+-- another row is not dead.
+CREATE FUNCTION redrive_job(job uuid) RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
+DECLARE found_outcome text;
+BEGIN
+  IF current_setting('perdiem.operator', true) IS DISTINCT FROM 'on' THEN RETURN 'unknown'; END IF;
+  SELECT coalesce(outcome, 'open') INTO found_outcome FROM staged_jobs WHERE id = job FOR UPDATE;
+  IF NOT FOUND THEN RETURN 'unknown'; END IF;
+  IF found_outcome <> 'dead' OR EXISTS (
+    SELECT 1 FROM staged_jobs o JOIN staged_jobs j ON j.id = job AND o.name = j.name AND o.key = j.key
+    WHERE o.finished_at IS NULL) THEN RETURN 'not_dead'; END IF;
+  UPDATE staged_jobs SET finished_at = NULL, outcome = NULL, attempts = 0, redrives = redrives + 1,
+    next_at = clock_timestamp() WHERE id = job;
+  RETURN 'redriven';
+END $$;
+REVOKE ALL ON FUNCTION redrive_job(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION redrive_job(uuid) TO perdiem_api;

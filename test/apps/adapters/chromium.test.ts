@@ -16,8 +16,12 @@ const PACKAGED = process.platform === 'linux' && process.arch === 'x64'
 
 let home: string
 
-beforeAll(async () => { home = await mkdtemp(join(tmpdir(), 'perdiem-chromium-')) })
-afterAll(async () => { await rm(home, { recursive: true, force: true }) })
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'perdiem-chromium-'))
+})
+afterAll(async () => {
+  await rm(home, { recursive: true, force: true })
+})
 
 /** The folders under the browser's, without what their names hold of chance. */
 async function folders(): Promise<string[]> {
@@ -48,11 +52,18 @@ test('a tar archive is read file by file', () => {
     return Buffer.concat([head, body])
   }
   const tar = Buffer.concat([
-    entry('a/', '5', ''), entry('a/one', '0', 'x'.repeat(600)), entry('link', '2', ''),
-    entry('two', '\0', 'y'), Buffer.alloc(1024), Buffer.from('rest'),
+    entry('a/', '5', ''),
+    entry('a/one', '0', 'x'.repeat(600)),
+    entry('link', '2', ''),
+    entry('two', '\0', 'y'),
+    Buffer.alloc(1024),
+    Buffer.from('rest'),
   ])
   const files = [...filesOfTar(tar)].map(([name, bytes]) => [name, bytes.toString()])
-  expect(files).toEqual([['a/one', 'x'.repeat(600)], ['two', 'y']])
+  expect(files).toEqual([
+    ['a/one', 'x'.repeat(600)],
+    ['two', 'y'],
+  ])
 })
 
 describe.skipIf(!PACKAGED)('the packaged browser', () => {
@@ -72,7 +83,8 @@ describe.skipIf(!PACKAGED)('the packaged browser', () => {
     expect(await folders()).toEqual([expect.stringMatching(/^\d+\./), 'unpacking'])
     await rm(elsewhere, { recursive: true })
     const { status, stdout } = spawnSync(one.executablePath, ['--version'], {
-      env: { LD_LIBRARY_PATH: one.bundle!.libraries }, encoding: 'utf8',
+      env: { LD_LIBRARY_PATH: one.bundle!.libraries },
+      encoding: 'utf8',
     })
     expect([status, stdout]).toEqual([0, expect.stringMatching(/\d+\.\d+/)])
   })
@@ -89,8 +101,10 @@ describe.skipIf(!PACKAGED)('the packaged browser', () => {
     await new Promise((resolve) => child.stdout.once('data', resolve))
     expect(await browserProcesses(home)).toHaveLength(1)
     child.kill('SIGKILL')
-    await waitUntil('the browser and its renderer are gone', async () =>
-      [...await browserProcesses(home), ...await browserProcesses(home, 'renderer')].length === 0)
+    await waitUntil(
+      'the browser and its renderer are gone',
+      async () => [...(await browserProcesses(home)), ...(await browserProcesses(home, 'renderer'))].length === 0,
+    )
     expect(await folders()).toContain('profile')
     const renderer = createPdfRenderer({ home })
     await renderer.render(PAGE, { title: 'x', footer: 'x' })

@@ -95,7 +95,12 @@ describe('a write that fails', () => {
   it('leaves the file that was there', async () => {
     const files = createFiles(folder)
     await files.put('a.pdf', bytes('old'))
-    const broken = { length: 3, get buffer(): never { throw new Error('the bytes are gone') } }
+    const broken = {
+      length: 3,
+      get buffer(): never {
+        throw new Error('the bytes are gone')
+      },
+    }
     await expect(files.put('a.pdf', broken as unknown as Uint8Array)).rejects.toThrow()
     expect(text(await files.get('a.pdf'))).toBe('old')
     expect(await all()).toEqual(['documents/a.pdf'])
@@ -115,7 +120,16 @@ describe('what a crash left half-written', () => {
 
 describe('a name', () => {
   const BAD = [
-    '../secret', 'a/../../secret', '..', '.', '', '/', '/etc/passwd', '../documents-other/x', 'a/../..', 'x\0y',
+    '../secret',
+    'a/../../secret',
+    '..',
+    '.',
+    '',
+    '/',
+    '/etc/passwd',
+    '../documents-other/x',
+    'a/../..',
+    'x\0y',
   ]
 
   it.each(BAD)('that leaves the folder is refused: %j', async (name) => {

@@ -65,8 +65,21 @@ describe('a public id', () => {
   it('is refused in any other spelling', () => {
     const id = toPublicId('license', UUID)
     for (const text of [
-      '', 'lic_', UUID, `lic_${UUID}`, id.toUpperCase(), `lic_${id.slice(4).toUpperCase()}`, id.slice(0, -1), `${id}0`,
-      ` ${id}`, `${id}\n`, `x${id}`, id.replace('lic_', 'lic-'), `${id.slice(0, -1)}g`, 'lic_%',
-    ]) expect(fromPublicId('license', text), JSON.stringify(text)).toBeNull()
+      '',
+      'lic_',
+      UUID,
+      `lic_${UUID}`,
+      id.toUpperCase(),
+      `lic_${id.slice(4).toUpperCase()}`,
+      id.slice(0, -1),
+      `${id}0`,
+      ` ${id}`,
+      `${id}\n`,
+      `x${id}`,
+      id.replace('lic_', 'lic-'),
+      `${id.slice(0, -1)}g`,
+      'lic_%',
+    ])
+      expect(fromPublicId('license', text), JSON.stringify(text)).toBeNull()
   })
 })

@@ -64,7 +64,16 @@ describe.each(TABOO)('%s', (_, text, secret) => {
 
 describe('a log', () => {
   const NAMES = [
-    'authorization', 'cookie', 'secret', 'password', 'key', 'token', 'email', 'billing_email', 'to', 'recipients',
+    'authorization',
+    'cookie',
+    'secret',
+    'password',
+    'key',
+    'token',
+    'email',
+    'billing_email',
+    'to',
+    'recipients',
     'number',
   ]
 
@@ -81,7 +90,12 @@ describe('a log', () => {
 
   it('writes one JSON object a line, whatever is cut out of it', () => {
     const nasty = [
-      '"a@b.example"', '\\a@b.example\\', 'a@b.example\n', '\u2028a@b.example', '{"a":"sk_test_1"}', "'pd_op_x'",
+      '"a@b.example"',
+      '\\a@b.example\\',
+      'a@b.example\n',
+      '\u2028a@b.example',
+      '{"a":"sk_test_1"}',
+      "'pd_op_x'",
     ]
     const { lines, text } = logged((log) => nasty.forEach((words) => log.info({ words }, words)))
     expect(lines).toHaveLength(nasty.length)
@@ -92,7 +106,10 @@ describe('a log', () => {
     const error = Object.assign(new TypeError('no such thing'), { code: 'ENOTHING' })
     const { lines } = logged((log) => log.error({ err: error }, 'failed'))
     expect(lines[0]!.err).toEqual({
-      type: 'TypeError', message: 'no such thing', code: 'ENOTHING', stack: expect.stringContaining('log.test.ts'),
+      type: 'TypeError',
+      message: 'no such thing',
+      code: 'ENOTHING',
+      stack: expect.stringContaining('log.test.ts'),
     })
     expect(lines[0]).toMatchObject({ msg: 'failed', process: 'worker' })
   })

@@ -10,9 +10,13 @@ import type { Mail } from '../../../jobs/kit/ports.ts'
 const PDF = Uint8Array.from({ length: 5_000 }, (_, index) => (index * 7) % 256)
 
 const mail = (changes: Partial<Mail> = {}): Mail => ({
-  messageId: '<invoice.1.invoice@perdiem.invalid>', to: ['ann@agency.example'], subject: 'Invoice PD-000042',
-  text: 'Due on 2026-12-17.', html: '<p>Due on 2026-12-17.</p>',
-  attachments: [{ filename: 'PD-000042.pdf', content: PDF, contentType: 'application/pdf' }], ...changes,
+  messageId: '<invoice.1.invoice@perdiem.invalid>',
+  to: ['ann@agency.example'],
+  subject: 'Invoice PD-000042',
+  text: 'Due on 2026-12-17.',
+  html: '<p>Due on 2026-12-17.</p>',
+  attachments: [{ filename: 'PD-000042.pdf', content: PDF, contentType: 'application/pdf' }],
+  ...changes,
 })
 
 interface Taken {
@@ -35,7 +39,9 @@ beforeEach(async () => {
   refuseNext = []
   let open = 0
   server = new SMTPServer({
-    disabledCommands: ['STARTTLS'], allowInsecureAuth: true, disableReverseLookup: true,
+    disabledCommands: ['STARTTLS'],
+    allowInsecureAuth: true,
+    disableReverseLookup: true,
     onConnect: (_, done) => {
       connections += 1
       most = Math.max(most, (open += 1))
@@ -54,7 +60,9 @@ beforeEach(async () => {
       stream.on('end', () => {
         const { mailFrom, rcptTo } = session.envelope
         taken.push({
-          from: mailFrom ? mailFrom.address : '', to: rcptTo.map(({ address }) => address), user: String(session.user),
+          from: mailFrom ? mailFrom.address : '',
+          to: rcptTo.map(({ address }) => address),
+          user: String(session.user),
           source: Buffer.concat(chunks).toString('latin1'),
         })
         done()
@@ -74,14 +82,19 @@ afterEach(async () => {
 /** The headers of a mail or part, folded lines joined. */
 function headersOf(source: string): [string, string][] {
   const head = source.slice(0, source.indexOf('\r\n\r\n')).replace(/\r\n[ \t]+/g, ' ')
-  return head.split('\r\n').filter(Boolean).map((line) => {
-    const colon = line.indexOf(':')
-    return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]
-  })
+  return head
+    .split('\r\n')
+    .filter(Boolean)
+    .map((line) => {
+      const colon = line.indexOf(':')
+      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]
+    })
 }
 
 const header = (source: string, name: string): string[] =>
-  headersOf(source).filter(([key]) => key === name).map(([, value]) => value)
+  headersOf(source)
+    .filter(([key]) => key === name)
+    .map(([, value]) => value)
 
 /** The part of a mail that has a content type. */
 function partOf(source: string, type: string): string {
@@ -149,9 +162,12 @@ describe('a text that tries to be a header', () => {
     ['in the subject, by line feeds alone', { subject: 'Invoice\nBcc: thief@evil.example\n\nX-Evil: yes' }],
     ['in the subject, by carriage returns alone', { subject: 'Invoice\rBcc: thief@evil.example\rX-Evil: yes' }],
     ['in the subject, beside letters that must be encoded', { subject: `Rechnung für März${EVIL}` }],
-    ['in the name of an attachment', {
-      attachments: [{ filename: `a"${EVIL}.pdf`, content: PDF, contentType: 'application/pdf' }],
-    }],
+    [
+      'in the name of an attachment',
+      {
+        attachments: [{ filename: `a"${EVIL}.pdf`, content: PDF, contentType: 'application/pdf' }],
+      },
+    ],
     ['in the message id', { messageId: `<x@perdiem.invalid>${EVIL}` }],
     ['in the text', { text: `Hello${EVIL}`, html: `<p>Hello${EVIL}</p>` }],
   ]
@@ -164,7 +180,10 @@ describe('a text that tries to be a header', () => {
     expect(names).not.toContain('bcc')
     expect(names).not.toContain('x-evil')
     for (const name of ['from', 'to', 'subject', 'message-id', 'date', 'mime-version', 'content-type']) {
-      expect(names.filter((one) => one === name), name).toEqual([name])
+      expect(
+        names.filter((one) => one === name),
+        name,
+      ).toEqual([name])
     }
     // The body is what was meant to be the body.
     expect(partOf(source, 'application/pdf')).toContain(Buffer.from(PDF).toString('base64').slice(0, 60))
@@ -179,9 +198,13 @@ describe('a text that tries to be a header', () => {
 
   it('in an address adds no recipient', async () => {
     for (const address of [
-      'ann@agency.example\r\nBcc: thief@evil.example', 'ann@agency.example\r\nRCPT TO:<thief@evil.example>',
-      'ann@agency.example, thief@evil.example', 'Ann: thief@evil.example;', 'ann@agency.example <thief@evil.example>',
-    ]) await mailer.send(mail({ to: [address] })).catch(() => undefined)
+      'ann@agency.example\r\nBcc: thief@evil.example',
+      'ann@agency.example\r\nRCPT TO:<thief@evil.example>',
+      'ann@agency.example, thief@evil.example',
+      'Ann: thief@evil.example;',
+      'ann@agency.example <thief@evil.example>',
+    ])
+      await mailer.send(mail({ to: [address] })).catch(() => undefined)
     expect(taken.flatMap(({ to }) => to).filter((address) => address.includes('evil.example'))).toEqual([])
     for (const { source } of taken) expect(header(source, 'bcc')).toEqual([])
   })
@@ -198,11 +221,16 @@ describe('a mail into the folder', () => {
 
   it('is kept with its words, and of its attachments their names and sizes', async () => {
     await folderMailer(folder).send(mail())
-    expect(await readKeptMail(folder)).toEqual([{
-      messageId: '<invoice.1.invoice@perdiem.invalid>', to: ['ann@agency.example'], subject: 'Invoice PD-000042',
-      text: 'Due on 2026-12-17.', html: '<p>Due on 2026-12-17.</p>',
-      attachments: [{ filename: 'PD-000042.pdf', contentType: 'application/pdf', bytes: 5_000 }],
-    }])
+    expect(await readKeptMail(folder)).toEqual([
+      {
+        messageId: '<invoice.1.invoice@perdiem.invalid>',
+        to: ['ann@agency.example'],
+        subject: 'Invoice PD-000042',
+        text: 'Due on 2026-12-17.',
+        html: '<p>Due on 2026-12-17.</p>',
+        attachments: [{ filename: 'PD-000042.pdf', contentType: 'application/pdf', bytes: 5_000 }],
+      },
+    ])
   })
 
   it('is kept twice when it is sent twice, and all in the order of sending', async () => {

@@ -41,29 +41,56 @@ function renderer(limits: Partial<PdfLimits> = {}): PdfRenderer {
 /** An invoice whose free texts are sensible, or those that `text` gives for the 1st, 2nd, 3rd … */
 function invoice(text?: (field: number) => string, licenses = 1): InvoiceDocument {
   let field = 0
-  const t = (plain: string) => text ? text(field++) : plain
+  const t = (plain: string) => (text ? text(field++) : plain)
   return {
-    kind: 'invoice', invoiceKind: 'usage', currency: 'usd',
+    kind: 'invoice',
+    invoiceKind: 'usage',
+    currency: 'usd',
     issuer: {
-      name: t('Northwind'), address: [t('Lindenweg 14')], taxIds: [t('DE 8')], support: t('help'),
+      name: t('Northwind'),
+      address: [t('Lindenweg 14')],
+      taxIds: [t('DE 8')],
+      support: t('help'),
     },
     billTo: { name: t('Bright Harbor'), lines: [t('Portland')], taxIds: [t('EIN 9')] },
-    number: t('NW-000417'), poNumber: t('PO-88213'),
-    periodStart: '2026-11-01', periodEnd: '2026-11-30', issuedOn: '2026-12-03',
+    number: t('NW-000417'),
+    poNumber: t('PO-88213'),
+    periodStart: '2026-11-01',
+    periodEnd: '2026-11-30',
+    issuedOn: '2026-12-03',
     dueOn: '2026-12-17',
-    lines: [{
-      description: t('Backup'), quantity: '30', unit: 'days', unitPrice: '0.328767', amount: 986n,
-    }],
-    subtotal: 986n, taxes: [{ label: t('VAT 19%'), amount: 187n }], total: 1173n, balance: 1173n,
-    payUrl: t(PAY), paid: null, notes: [t('Billed by the day.')],
-    clients: [{
-      client: t('Harbor Dental'), amount: 986n,
-      sites: [{
-        site: t('https://harbordental.example'),
-        licenses: Array.from({ length: licenses }, () =>
-          ({ product: t('Backup'), license: t('…7F3K'), days: '30' })),
-      }],
-    }],
+    lines: [
+      {
+        description: t('Backup'),
+        quantity: '30',
+        unit: 'days',
+        unitPrice: '0.328767',
+        amount: 986n,
+      },
+    ],
+    subtotal: 986n,
+    taxes: [{ label: t('VAT 19%'), amount: 187n }],
+    total: 1173n,
+    balance: 1173n,
+    payUrl: t(PAY),
+    paid: null,
+    notes: [t('Billed by the day.')],
+    clients: [
+      {
+        client: t('Harbor Dental'),
+        amount: 986n,
+        sites: [
+          {
+            site: t('https://harbordental.example'),
+            licenses: Array.from({ length: licenses }, () => ({
+              product: t('Backup'),
+              license: t('…7F3K'),
+              days: '30',
+            })),
+          },
+        ],
+      },
+    ],
   }
 }
 
@@ -71,13 +98,13 @@ async function read(pdf: Uint8Array) {
   const task = getDocument({ data: pdf.slice(), verbosity: 0 })
   const document = await task.promise
   onTestFinished(() => task.destroy())
-  const pages = await Promise.all(
-    Array.from({ length: document.numPages }, (_, index) => document.getPage(index + 1)),
+  const pages = await Promise.all(Array.from({ length: document.numPages }, (_, index) => document.getPage(index + 1)))
+  const texts = await Promise.all(
+    pages.map(async (page) => {
+      const { items } = await page.getTextContent()
+      return items.map((item) => ('str' in item ? item.str + (item.hasEOL ? ' ' : '') : '')).join('')
+    }),
   )
-  const texts = await Promise.all(pages.map(async (page) => {
-    const { items } = await page.getTextContent()
-    return items.map((item) => 'str' in item ? item.str + (item.hasEOL ? ' ' : '') : '').join('')
-  }))
   return { document, pages, texts, text: texts.join(' ') }
 }
 
@@ -108,9 +135,7 @@ describe('what is printed', () => {
 
   test('each page has its number and the footer, whatever the footer holds', MINUTE, async () => {
     const footer = 'NW "417" \\ </style><script>ü</script>; } 株'
-    const { texts } = await read(
-      await shared.render(renderInvoicePage(invoice(undefined, 120)), { ...LINES, footer }),
-    )
+    const { texts } = await read(await shared.render(renderInvoicePage(invoice(undefined, 120)), { ...LINES, footer }))
     expect(texts.length).toBeGreaterThan(3)
     texts.forEach((text, index) => {
       expect(dense(text)).toContain(dense(`Page ${index + 1} of ${texts.length}`))
@@ -126,11 +151,13 @@ describe('what is shut out', () => {
     const all = vectors(at)
     for (let turn = 0; turn < all.length; turn += 1) {
       const used = new Set<string>()
-      const page = renderInvoicePage(invoice((field) => {
-        const vector = all[(turn + field) % all.length]!
-        used.add(vector)
-        return vector
-      }))
+      const page = renderInvoicePage(
+        invoice((field) => {
+          const vector = all[(turn + field) % all.length]!
+          used.add(vector)
+          return vector
+        }),
+      )
       const pdf = await shared.render(page, { title: all[turn]!, footer: all[turn]! })
       const text = dense((await read(pdf)).text)
       expect(used.size).toBe(17)
@@ -176,8 +203,11 @@ async function reached(browser: Browser, layers: (keyof typeof LAYERS)[], begin:
 test('each layer stops what reaches the network without it', MINUTE, async () => {
   const { executablePath, bundle } = await findChromium({ home })
   const browser = await puppeteer.launch({
-    executablePath, headless: 'shell', pipe: true, args: ['--no-sandbox'],
-    env: { HOME: home, ...bundle && { LD_LIBRARY_PATH: bundle.libraries } },
+    executablePath,
+    headless: 'shell',
+    pipe: true,
+    args: ['--no-sandbox'],
+    env: { HOME: home, ...(bundle && { LD_LIBRARY_PATH: bundle.libraries }) },
   })
   onTestFinished(() => browser.close())
   const bare = '<!doctype html><html><head>'
@@ -192,7 +222,7 @@ test('each layer stops what reaches the network without it', MINUTE, async () =>
   expect([...policyOnly].filter((hit) => hit !== 'refresh')).toEqual([])
   const refusedOnly = await reached(browser, ['requestsRefused'], bare)
   expect([...refusedOnly].filter((hit) => hit !== 'prefetch')).toEqual([])
-  expect([...await reached(browser, ['offline'], bare)]).toEqual([])
+  expect([...(await reached(browser, ['offline'], bare))]).toEqual([])
 })
 
 /** How long the renderer has computed, in hundredths of a second. */
@@ -210,7 +240,10 @@ describe.skipIf(process.platform !== 'linux')('the browser', () => {
     await shared.render(page(), LINES)
     const [pid] = await browserProcesses(home)
     const environment = await readFile(`/proc/${pid}/environ`, 'utf8')
-    const names = environment.split('\0').filter(Boolean).map((pair) => pair.split('=')[0])
+    const names = environment
+      .split('\0')
+      .filter(Boolean)
+      .map((pair) => pair.split('=')[0])
     const brought = ['FONTCONFIG_FILE', 'HOME', 'LD_LIBRARY_PATH']
     expect(names.filter((name) => !brought.includes(name!))).toEqual([])
     if (process.arch !== 'x64') return
@@ -218,7 +251,8 @@ describe.skipIf(process.platform !== 'linux')('the browser', () => {
   })
 
   test.each([
-    ['the browser', undefined], ['its renderer', 'renderer'],
+    ['the browser', undefined],
+    ['its renderer', 'renderer'],
   ])('%s dies under a print: that one fails, the next does not', MINUTE, async (_, type) => {
     await shared.close()
     const own = renderer()
@@ -227,7 +261,7 @@ describe.skipIf(process.platform !== 'linux')('the browser', () => {
     const printing = own.render(long(), LINES)
     const failed = expect(printing).rejects.toThrow('The PDF was not printed')
     const next = own.render(page(), LINES)
-    await waitUntil('the print is under way', async () => await rendererTime() > idle + 10)
+    await waitUntil('the print is under way', async () => (await rendererTime()) > idle + 10)
     for (const pid of await browserProcesses(home, type)) process.kill(pid, 'SIGKILL')
     await failed
     expect((await read(await next)).text).toContain('NW-000417')
@@ -248,7 +282,7 @@ describe.skipIf(process.platform !== 'linux')('the browser', () => {
     const seen: number[] = []
     for (let print = 0; print < 4; print += 1) {
       await own.render(page(), LINES)
-      seen.push(...await browserProcesses(home))
+      seen.push(...(await browserProcesses(home)))
     }
     expect(seen).toHaveLength(4)
     expect(new Set(seen).size).toBe(2)

@@ -67,9 +67,19 @@ describe('a license key', () => {
     const key = keys[0]!
     const code = codeOf(key)
     for (const text of [
-      '', '_', key.slice(0, -1), `${key}0`, `${key}\n`, code, `_${code}`, ` ${code}`, withCode(key, () => ''),
-      withCode(key, (all) => `U${all.slice(1)}`), withCode(key, (all) => `-${all.slice(1)}`),
-    ]) expect(secrets.licenseKeyHash(text), JSON.stringify(text)).toBeNull()
+      '',
+      '_',
+      key.slice(0, -1),
+      `${key}0`,
+      `${key}\n`,
+      code,
+      `_${code}`,
+      ` ${code}`,
+      withCode(key, () => ''),
+      withCode(key, (all) => `U${all.slice(1)}`),
+      withCode(key, (all) => `-${all.slice(1)}`),
+    ])
+      expect(secrets.licenseKeyHash(text), JSON.stringify(text)).toBeNull()
   })
 
   it('is read as meant: in small letters, with O for 0 and I or L for 1', () => {
@@ -81,7 +91,8 @@ describe('a license key', () => {
         (code: string) => code.replaceAll('0', 'o').replaceAll('1', 'L'),
         (code: string) => code.toLowerCase().replaceAll('1', 'l'),
         (code: string) => code.replaceAll('1', 'i'),
-      ]) expect(hex(secrets.licenseKeyHash(withCode(key, misread)))).toBe(hash)
+      ])
+        expect(hex(secrets.licenseKeyHash(withCode(key, misread)))).toBe(hash)
     }
   })
 
@@ -91,7 +102,10 @@ describe('a license key', () => {
   })
 
   it('keeps a slug with underscores, and of a long one what fits on a line', () => {
-    for (const [slug, kept] of [['back_up', 'back_up'], ['x'.repeat(100), 'x'.repeat(38)]] as const) {
+    for (const [slug, kept] of [
+      ['back_up', 'back_up'],
+      ['x'.repeat(100), 'x'.repeat(38)],
+    ] as const) {
       const minted = secrets.mint(slug)
       expect(minted.key.slice(0, -29)).toBe(kept)
       expect(hex(secrets.licenseKeyHash(minted.key))).toBe(hex(minted.hash))

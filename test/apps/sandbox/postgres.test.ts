@@ -2,7 +2,14 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import {
-  chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:net'
@@ -98,8 +105,13 @@ describe('a first start', () => {
        FROM pg_database WHERE datname = current_database()`,
     )
     expect(found).toEqual({
-      encoding: 'UTF8', provider: 'b', locale: 'C.UTF-8', addresses: '127.0.0.1', sockets: '',
-      connections: '17', zone: 'UTC',
+      encoding: 'UTF8',
+      provider: 'b',
+      locale: 'C.UTF-8',
+      addresses: '127.0.0.1',
+      sockets: '',
+      connections: '17',
+      zone: 'UTC',
     })
     expect(statSync(join(home, 'postgres-password')).mode & 0o777).toBe(0o600)
     const wrong = new URL(postgres.superuserUrl())
@@ -182,7 +194,7 @@ describe('a later start', () => {
     await first.stop()
   })
 
-  test('works when the dead server\'s process id belongs to another program now', async () => {
+  test("works when the dead server's process id belongs to another program now", async () => {
     const first = await start({ onExit: () => {} })
     process.kill(first.pid, 'SIGKILL')
     await waitUntil('it ended', () => !isAlive(first.pid))

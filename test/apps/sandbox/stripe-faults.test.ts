@@ -171,8 +171,7 @@ describe('webhooks', () => {
 
   it('are lost, doubled and late when told to be', async () => {
     const { hook, stripe, url } = await listening()
-    const order = (operation: string, kind: string, ms = 0) =>
-      sandbox(url, 'faults', { operation, kind, ms })
+    const order = (operation: string, kind: string, ms = 0) => sandbox(url, 'faults', { operation, kind, ms })
     await order('invoice.finalized', 'drop_webhook')
     await order('invoice.paid', 'duplicate_webhook')
     await order('invoice_payment.paid', 'delay_webhook', 400)

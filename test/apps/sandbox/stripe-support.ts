@@ -119,8 +119,7 @@ export async function endpoint(answer: (nth: number) => number = () => 200) {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const until = async (enough: (events: Stripe.Event[]) => boolean) => {
-    const events = () =>
-      taken.filter((t) => t.status < 300).map((t) => JSON.parse(t.body) as Stripe.Event)
+    const events = () => taken.filter((t) => t.status < 300).map((t) => JSON.parse(t.body) as Stripe.Event)
     await new Promise<void>((resolve) => {
       const check = () => {
         if (!enough(events())) return

@@ -3,16 +3,7 @@ import type Stripe from 'stripe'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { apiVersion, operations } from '../../../apps/sandbox/stripe/parameters.ts'
 import { route } from '../../../apps/sandbox/stripe/router.ts'
-import {
-  checkout,
-  customerWithCard,
-  failure,
-  noon,
-  openInvoice,
-  sandbox,
-  start,
-  submit,
-} from './stripe-support.ts'
+import { checkout, customerWithCard, failure, noon, openInvoice, sandbox, start, submit } from './stripe-support.ts'
 
 let url: string
 let stripe: Stripe

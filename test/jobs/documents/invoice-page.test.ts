@@ -7,27 +7,48 @@ function invoice(changes: Partial<InvoiceDocument> = {}): InvoiceDocument {
   return {
     kind: 'invoice',
     issuer: {
-      name: 'Northwind Software GmbH', address: ['Lindenweg 14', '10969 Berlin'],
-      taxIds: ['VAT DE 812 345 678'], support: 'billing@northwind.example',
+      name: 'Northwind Software GmbH',
+      address: ['Lindenweg 14', '10969 Berlin'],
+      taxIds: ['VAT DE 812 345 678'],
+      support: 'billing@northwind.example',
     },
     billTo: { name: 'Bright Harbor Agency', lines: ['Portland'], taxIds: ['EIN 93-1234567'] },
-    number: 'NW-000417', poNumber: 'PO-88213', invoiceKind: 'usage',
-    periodStart: '2026-11-01', periodEnd: '2026-11-30',
-    issuedOn: '2026-12-03', dueOn: '2026-12-17', currency: 'usd',
-    lines: [{
-      description: 'Backup', quantity: '1240', unit: 'days', unitPrice: '0.328767', amount: 40767n,
-    }],
-    subtotal: 40767n, taxes: [{ label: 'VAT 19%', amount: 7746n }],
-    total: 48513n, balance: 48513n,
-    payUrl: 'https://pay.example/i/1?a=1&b=2', paid: null,
+    number: 'NW-000417',
+    poNumber: 'PO-88213',
+    invoiceKind: 'usage',
+    periodStart: '2026-11-01',
+    periodEnd: '2026-11-30',
+    issuedOn: '2026-12-03',
+    dueOn: '2026-12-17',
+    currency: 'usd',
+    lines: [
+      {
+        description: 'Backup',
+        quantity: '1240',
+        unit: 'days',
+        unitPrice: '0.328767',
+        amount: 40767n,
+      },
+    ],
+    subtotal: 40767n,
+    taxes: [{ label: 'VAT 19%', amount: 7746n }],
+    total: 48513n,
+    balance: 48513n,
+    payUrl: 'https://pay.example/i/1?a=1&b=2',
+    paid: null,
     notes: ['Billed by the day.'],
-    clients: [{
-      client: 'Harbor Dental', amount: 40767n,
-      sites: [{
-        site: 'https://harbordental.example',
-        licenses: [{ product: 'Backup', license: '…7F3K', days: '1240' }],
-      }],
-    }],
+    clients: [
+      {
+        client: 'Harbor Dental',
+        amount: 40767n,
+        sites: [
+          {
+            site: 'https://harbordental.example',
+            licenses: [{ product: 'Backup', license: '…7F3K', days: '1240' }],
+          },
+        ],
+      },
+    ],
     ...changes,
   }
 }
@@ -38,7 +59,9 @@ function textOf(page: string): string {
     .replace(/<style>[^]*?<\/style>/g, '')
     .replace(/<[^>]*>/g, ' ')
     .replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)))
-    .replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"')
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&quot;', '"')
     .replaceAll('&amp;', '&')
     .replace(/\s+/g, ' ')
 }
@@ -54,9 +77,7 @@ function withEveryText<T>(value: T, change: (path: string) => string, path = '')
   }
   if (typeof value !== 'object' || value === null) return value
   const entries = Object.entries(value)
-  return Object.fromEntries(
-    entries.map(([key, item]) => [key, withEveryText(item, change, `${path}.${key}`)]),
-  ) as T
+  return Object.fromEntries(entries.map(([key, item]) => [key, withEveryText(item, change, `${path}.${key}`)])) as T
 }
 
 describe('escaping', () => {
@@ -81,8 +102,14 @@ describe('escaping', () => {
   })
 
   test.each([
-    'javascript:alert(1)', 'data:text/html,x', ' https://a.example', 'https://u:p@a.example',
-    '//a.example', 'file:///etc/passwd', 'https://a.example/"onclick="x', 'HTTPS:a.example',
+    'javascript:alert(1)',
+    'data:text/html,x',
+    ' https://a.example',
+    'https://u:p@a.example',
+    '//a.example',
+    'file:///etc/passwd',
+    'https://a.example/"onclick="x',
+    'HTTPS:a.example',
   ])('a pay address that is not a plain web address makes no foreign link: %s', (payUrl) => {
     const page = renderInvoicePage(invoice({ payUrl }))
     const links = [...page.matchAll(/href="([^"]*)"/g)].map((match) => match[1]!)
@@ -100,15 +127,17 @@ describe('escaping', () => {
     expect(() => html`<style>${value}</style>`).toThrow(TypeError)
     expect(() => html`<!-- ${value} -->`).toThrow(TypeError)
     expect(() => html`<a href="${value}">x</a>`).toThrow(TypeError)
-    expect(html`<a href="${webAddress('https://a.example/?x=1&y')!}">${value}</a>`.toString())
-      .toBe('<a href="https://a.example/?x=1&amp;y">x</a>')
+    expect(html`<a href="${webAddress('https://a.example/?x=1&y')!}">${value}</a>`.toString()).toBe(
+      '<a href="https://a.example/?x=1&amp;y">x</a>',
+    )
   })
 
   test('an object that looks like built HTML is text', () => {
     const forged = JSON.parse('{"text":"<b>"}') as unknown as string
     expect(html`<p>${forged}</p>`.toString()).toBe('<p>[object Object]</p>')
-    expect(html`<p title="${html`<b>`}">${html`<i>${'<'}</i>`}</p>`.toString())
-      .toBe('<p title="&lt;b&gt;"><i>&lt;</i></p>')
+    expect(html`<p title="${html`<b>`}">${html`<i>${'<'}</i>`}</p>`.toString()).toBe(
+      '<p title="&lt;b&gt;"><i>&lt;</i></p>',
+    )
   })
 
   test('control characters, reordering marks and broken surrogates do not pass', () => {
@@ -129,12 +158,27 @@ describe('the page', () => {
   test('shows who bills whom for what, until when, and where to pay', () => {
     const text = textOf(renderInvoicePage(invoice()))
     for (const part of [
-      'Northwind Software GmbH', 'VAT DE 812 345 678', 'Bright Harbor Agency', 'EIN 93-1234567',
-      'NW-000417', 'PO-88213', 'December 3, 2026', 'December 17, 2026', 'November 1 – 30, 2026',
-      'Backup 1,240 0.328767 407.67', 'Subtotal 407.67 USD', 'VAT 19% 77.46 USD',
-      'Total 485.13 USD', 'Amount due 485.13 USD', 'https://pay.example/i/1?a=1&b=2',
-      'Billed by the day.', 'billing@northwind.example', 'Harbor Dental', '…7F3K',
-    ]) expect(text).toContain(part)
+      'Northwind Software GmbH',
+      'VAT DE 812 345 678',
+      'Bright Harbor Agency',
+      'EIN 93-1234567',
+      'NW-000417',
+      'PO-88213',
+      'December 3, 2026',
+      'December 17, 2026',
+      'November 1 – 30, 2026',
+      'Backup 1,240 0.328767 407.67',
+      'Subtotal 407.67 USD',
+      'VAT 19% 77.46 USD',
+      'Total 485.13 USD',
+      'Amount due 485.13 USD',
+      'https://pay.example/i/1?a=1&b=2',
+      'Billed by the day.',
+      'billing@northwind.example',
+      'Harbor Dental',
+      '…7F3K',
+    ])
+      expect(text).toContain(part)
     expect(renderInvoicePage(invoice())).toContain('href="https://pay.example/i/1?a=1&amp;b=2"')
   })
 
@@ -150,21 +194,48 @@ describe('the page', () => {
   })
 
   test('what is absent leaves no trace', () => {
-    const bare = textOf(renderInvoicePage(invoice({
-      poNumber: null, dueOn: null, payUrl: null, notes: [], clients: [], taxes: [],
-      issuer: { name: 'N', address: [], taxIds: [], support: null },
-    })))
-    for (const label of ['PO number', 'Due on', 'due on', 'Pay ', 'Notes', 'Detail', 'null',
-      'undefined', 'VAT', 'false']) expect(bare).not.toContain(label)
+    const bare = textOf(
+      renderInvoicePage(
+        invoice({
+          poNumber: null,
+          dueOn: null,
+          payUrl: null,
+          notes: [],
+          clients: [],
+          taxes: [],
+          issuer: { name: 'N', address: [], taxIds: [], support: null },
+        }),
+      ),
+    )
+    for (const label of [
+      'PO number',
+      'Due on',
+      'due on',
+      'Pay ',
+      'Notes',
+      'Detail',
+      'null',
+      'undefined',
+      'VAT',
+      'false',
+    ])
+      expect(bare).not.toContain(label)
   })
 
   test('names what has no site or client', () => {
-    const text = textOf(renderInvoicePage(invoice({
-      clients: [{
-        client: null, amount: 1n,
-        sites: [{ site: null, licenses: [{ product: 'Backup', license: '…1', days: '3' }] }],
-      }],
-    })))
+    const text = textOf(
+      renderInvoicePage(
+        invoice({
+          clients: [
+            {
+              client: null,
+              amount: 1n,
+              sites: [{ site: null, licenses: [{ product: 'Backup', license: '…1', days: '3' }] }],
+            },
+          ],
+        }),
+      ),
+    )
     expect(text).toContain('No client')
     expect(text).toContain('Unassigned Backup …1 3')
     expect(text).toContain('Subtotal 3 0.01 USD')
@@ -205,11 +276,12 @@ describe('money and quantities', () => {
   })
 
   test('a client of many licenses is printed in parts, each license once', () => {
-    const licenses = Array.from({ length: 450 }, (_, n) =>
-      ({ product: 'Backup', license: `…K${n}.`, days: '1' }))
-    const page = renderInvoicePage(invoice({
-      clients: [{ client: 'Big', amount: 450n, sites: [{ site: 'one', licenses }] }],
-    }))
+    const licenses = Array.from({ length: 450 }, (_, n) => ({ product: 'Backup', license: `…K${n}.`, days: '1' }))
+    const page = renderInvoicePage(
+      invoice({
+        clients: [{ client: 'Big', amount: 450n, sites: [{ site: 'one', licenses }] }],
+      }),
+    )
     expect(page.match(/<table class="client">/g)).toHaveLength(3)
     for (const { license } of licenses) expect(page.split(license)).toHaveLength(2)
     expect(page.match(/<h3>/g)).toHaveLength(1)
@@ -219,9 +291,15 @@ describe('money and quantities', () => {
 
 describe('what is owed', () => {
   test('a paid copy says when and by what, and asks for nothing', () => {
-    const text = textOf(renderInvoicePage(invoice({
-      kind: 'paid_copy', balance: 0n, paid: { on: '2026-12-05', by: 'Visa ending in 4242' },
-    })))
+    const text = textOf(
+      renderInvoicePage(
+        invoice({
+          kind: 'paid_copy',
+          balance: 0n,
+          paid: { on: '2026-12-05', by: 'Visa ending in 4242' },
+        }),
+      ),
+    )
     expect(text).toContain('PAID')
     expect(text).toContain('Paid on December 5, 2026 by Visa ending in 4242')
     expect(text).toContain('Paid -485.13 USD')

@@ -4,7 +4,12 @@ import { allot } from '../../../jobs/rules/allot.ts'
 
 /** Parts as `[id, weight]`, shares as an object. */
 function shares(amount: bigint, ...parts: [string, bigint][]): Record<string, bigint> {
-  return Object.fromEntries(allot(amount, parts.map(([id, weight]) => ({ id, weight }))))
+  return Object.fromEntries(
+    allot(
+      amount,
+      parts.map(([id, weight]) => ({ id, weight })),
+    ),
+  )
 }
 
 describe('an amount that is allotted', () => {
@@ -36,39 +41,47 @@ describe('an amount that is allotted', () => {
 
   const parts = fc
     .uniqueArray(fc.record({ id: fc.uuid(), weight: fc.bigInt({ min: 0n, max: 10n ** 9n }) }), {
-      minLength: 1, maxLength: 30, selector: (part) => part.id,
+      minLength: 1,
+      maxLength: 30,
+      selector: (part) => part.id,
     })
     .filter((all) => all.some((part) => part.weight > 0n))
   const amount = fc.bigInt({ min: -(10n ** 12n), max: 10n ** 12n })
 
   it('adds up again, each share within one of its exact part', () => {
-    fc.assert(fc.property(amount, parts, (amount, parts) => {
-      const shared = allot(amount, parts)
-      expect([...shared.values()].reduce((sum, share) => sum + share, 0n)).toBe(amount)
-      expect(shared.size).toBe(parts.length)
-      const total = parts.reduce((sum, part) => sum + part.weight, 0n)
-      for (const { id, weight } of parts) {
-        const off = shared.get(id)! * total - amount * weight
-        expect(off < total && -off < total).toBe(true)
-      }
-    }))
+    fc.assert(
+      fc.property(amount, parts, (amount, parts) => {
+        const shared = allot(amount, parts)
+        expect([...shared.values()].reduce((sum, share) => sum + share, 0n)).toBe(amount)
+        expect(shared.size).toBe(parts.length)
+        const total = parts.reduce((sum, part) => sum + part.weight, 0n)
+        for (const { id, weight } of parts) {
+          const off = shared.get(id)! * total - amount * weight
+          expect(off < total && -off < total).toBe(true)
+        }
+      }),
+    )
   })
 
   it('is allotted the same in whatever order the parts come', () => {
-    fc.assert(fc.property(amount, parts, (amount, parts) => {
-      const sorted = (all: typeof parts) => [...allot(amount, all)].sort(([a], [b]) => (a < b ? -1 : 1))
-      expect(sorted([...parts].reverse())).toEqual(sorted(parts))
-    }))
+    fc.assert(
+      fc.property(amount, parts, (amount, parts) => {
+        const sorted = (all: typeof parts) => [...allot(amount, all)].sort(([a], [b]) => (a < b ? -1 : 1))
+        expect(sorted([...parts].reverse())).toEqual(sorted(parts))
+      }),
+    )
   })
 
   it('never gives less for more weight', () => {
-    fc.assert(fc.property(fc.bigInt({ min: 0n, max: 10n ** 12n }), parts, (amount, parts) => {
-      const shared = allot(amount, parts)
-      const risen = [...parts].sort((a, b) => (a.weight < b.weight ? -1 : 1))
-      risen.slice(1).forEach((part, index) => {
-        const lighter = risen[index]!
-        if (lighter.weight < part.weight) expect(shared.get(part.id)! >= shared.get(lighter.id)!).toBe(true)
-      })
-    }))
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 10n ** 12n }), parts, (amount, parts) => {
+        const shared = allot(amount, parts)
+        const risen = [...parts].sort((a, b) => (a.weight < b.weight ? -1 : 1))
+        risen.slice(1).forEach((part, index) => {
+          const lighter = risen[index]!
+          if (lighter.weight < part.weight) expect(shared.get(part.id)! >= shared.get(lighter.id)!).toBe(true)
+        })
+      }),
+    )
   })
 })

@@ -6,8 +6,13 @@ const OPEN = { status: 'open' }
 const CARDS = ['primary', 'second', 'third']
 type Status = PaymentFact['status']
 
-const payment = (status: Status, methodId: string | null = 'primary', id = `${status} ${methodId}`): PaymentFact =>
-  ({ id, status, methodId, sentAt: null, advice: null })
+const payment = (status: Status, methodId: string | null = 'primary', id = `${status} ${methodId}`): PaymentFact => ({
+  id,
+  status,
+  methodId,
+  sentAt: null,
+  advice: null,
+})
 
 describe('the next step of a charge', () => {
   it('is the primary card, then each other card in order, each once', () => {
@@ -63,33 +68,43 @@ describe('the next step of a charge', () => {
 
 describe('a charge under any course of events', () => {
   const status = fc.constantFrom<Status>(
-    'created', 'sent', 'succeeded', 'failed', 'requires_action', 'processing', 'unknown',
+    'created',
+    'sent',
+    'succeeded',
+    'failed',
+    'requires_action',
+    'processing',
+    'unknown',
   )
 
   it('begins no attempt while another may still take the money, or has', () => {
     const payments = fc.array(fc.tuple(status, fc.constantFrom(...CARDS, null)))
-    fc.assert(fc.property(payments, (rows) => {
-      const facts = rows.map(([status, card], index) => payment(status, card, String(index)))
-      const step = planCharge(OPEN, facts, CARDS)
-      if (step.kind !== 'charge') return
-      expect(facts.every((fact) => fact.status === 'failed' || fact.status === 'requires_action')).toBe(true)
-      expect(facts.map((fact) => fact.methodId)).not.toContain(step.methodId)
-    }))
+    fc.assert(
+      fc.property(payments, (rows) => {
+        const facts = rows.map(([status, card], index) => payment(status, card, String(index)))
+        const step = planCharge(OPEN, facts, CARDS)
+        if (step.kind !== 'charge') return
+        expect(facts.every((fact) => fact.status === 'failed' || fact.status === 'requires_action')).toBe(true)
+        expect(facts.map((fact) => fact.methodId)).not.toContain(step.methodId)
+      }),
+    )
   })
 
   it('ends after each card was tried at most once', () => {
     const end = fc.constantFrom<Status>('succeeded', 'failed', 'requires_action', 'processing')
     const ends = fc.array(end, { minLength: CARDS.length })
-    fc.assert(fc.property(ends, fc.subarray(CARDS), (ends, cards) => {
-      const tried: PaymentFact[] = []
-      let step = planCharge(OPEN, tried, cards)
-      while (step.kind === 'charge') {
-        tried.push(payment(ends[tried.length]!, step.methodId))
-        step = planCharge(OPEN, tried, cards)
-      }
-      expect(step.kind).not.toBe('settle')
-      expect(tried.map((fact) => fact.methodId)).toEqual(cards.slice(0, tried.length))
-      if (step.kind === 'exhausted') expect(tried).toHaveLength(cards.length)
-    }))
+    fc.assert(
+      fc.property(ends, fc.subarray(CARDS), (ends, cards) => {
+        const tried: PaymentFact[] = []
+        let step = planCharge(OPEN, tried, cards)
+        while (step.kind === 'charge') {
+          tried.push(payment(ends[tried.length]!, step.methodId))
+          step = planCharge(OPEN, tried, cards)
+        }
+        expect(step.kind).not.toBe('settle')
+        expect(tried.map((fact) => fact.methodId)).toEqual(cards.slice(0, tried.length))
+        if (step.kind === 'exhausted') expect(tried).toHaveLength(cards.length)
+      }),
+    )
   })
 })

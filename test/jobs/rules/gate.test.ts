@@ -2,12 +2,26 @@ import { describe, expect, it } from 'vitest'
 import { gate, mayDo, type GatedAction, type GateFacts, type Role } from '../../../jobs/rules/gate.ts'
 
 const ACTIONS: readonly GatedAction[] = [
-  'issue', 'assign', 'unassign', 'revoke', 'pay', 'edit_cards', 'edit_company', 'edit_account', 'read',
+  'issue',
+  'assign',
+  'unassign',
+  'revoke',
+  'pay',
+  'edit_cards',
+  'edit_company',
+  'edit_account',
+  'read',
 ]
 
 /** An account in good standing, asked by its owner. */
-const facts = (changes: Partial<GateFacts> = {}): GateFacts =>
-  ({ roles: ['owner'], cardRequired: true, hasValidCard: true, pastDue: false, closed: false, ...changes })
+const facts = (changes: Partial<GateFacts> = {}): GateFacts => ({
+  roles: ['owner'],
+  cardRequired: true,
+  hasValidCard: true,
+  pastDue: false,
+  closed: false,
+  ...changes,
+})
 
 /** The code with which an action is refused; `ok` when it is allowed. */
 function verdict(action: GatedAction, changes: Partial<GateFacts>): string {
@@ -49,10 +63,16 @@ describe('the account’s facts', () => {
     ['without a card, where none is required', { hasValidCard: false, cardRequired: false }, {}],
     ['with an invoice past due', { pastDue: true }, { issue: 'invoice_past_due', assign: 'invoice_past_due' }],
     ['closed', { closed: true }, { issue: 'account_closed', assign: 'account_closed' }],
-    ['without a card and past due', { hasValidCard: false, pastDue: true },
-      { issue: 'payment_method_required', assign: 'invoice_past_due' }],
-    ['closed, without a card and past due', { closed: true, hasValidCard: false, pastDue: true },
-      { issue: 'account_closed', assign: 'account_closed' }],
+    [
+      'without a card and past due',
+      { hasValidCard: false, pastDue: true },
+      { issue: 'payment_method_required', assign: 'invoice_past_due' },
+    ],
+    [
+      'closed, without a card and past due',
+      { closed: true, hasValidCard: false, pastDue: true },
+      { issue: 'account_closed', assign: 'account_closed' },
+    ],
   ]
 
   it.each(GATES)('%s: refuse what they must and nothing else', (_, changes, refused) => {

@@ -1,10 +1,20 @@
 import { describe, expect, it } from 'vitest'
 import {
-  collectionFor, countsDiffer, dueOn, invoiceNumber, minimumCharge, type CollectionFacts,
+  collectionFor,
+  countsDiffer,
+  dueOn,
+  invoiceNumber,
+  minimumCharge,
+  type CollectionFacts,
 } from '../../../jobs/rules/invoice-plan.ts'
 
-const facts = (changes: Partial<CollectionFacts>): CollectionFacts =>
-  ({ total: 10_000n, currency: 'usd', autopay: true, autopayCap: 400_000n, ...changes })
+const facts = (changes: Partial<CollectionFacts>): CollectionFacts => ({
+  total: 10_000n,
+  currency: 'usd',
+  autopay: true,
+  autopayCap: 400_000n,
+  ...changes,
+})
 
 describe('how an invoice is collected', () => {
   it.each([

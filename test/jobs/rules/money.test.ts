@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import {
-  formatMoney, parseMajorUnits, rational, roundHalfUp, roundToMinorUnits, toDecimal, toMajorUnits,
+  formatMoney,
+  parseMajorUnits,
+  rational,
+  roundHalfUp,
+  roundToMinorUnits,
+  toDecimal,
+  toMajorUnits,
 } from '../../../jobs/rules/money.ts'
 
 describe('money', () => {

@@ -2,18 +2,35 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { addDays, daysBetween } from '../../../jobs/rules/period.ts'
 import {
-  dailyRateText, priceBreaks, priceInForce, rate, type Line, type Price, type UsageSpan,
+  dailyRateText,
+  priceBreaks,
+  priceInForce,
+  rate,
+  type Line,
+  type Price,
+  type UsageSpan,
 } from '../../../jobs/rules/rating.ts'
 
 function price(monthlyAmount: string, changes: Partial<Price> = {}): Price {
   return {
-    id: 'list', productId: 'backup', accountId: null, currency: 'usd', model: 'per_day', monthlyAmount,
-    effectiveFrom: '2020-01-01', endsOn: null, ...changes,
+    id: 'list',
+    productId: 'backup',
+    accountId: null,
+    currency: 'usd',
+    model: 'per_day',
+    monthlyAmount,
+    effectiveFrom: '2020-01-01',
+    endsOn: null,
+    ...changes,
   }
 }
 
-const used = (days: number, from = '2026-03-01', to = '2026-03-31', productId = 'backup'): UsageSpan =>
-  ({ productId, from, to, days: BigInt(days) })
+const used = (days: number, from = '2026-03-01', to = '2026-03-31', productId = 'backup'): UsageSpan => ({
+  productId,
+  from,
+  to,
+  days: BigInt(days),
+})
 
 function linesOf(usage: readonly UsageSpan[], prices: readonly Price[]): readonly Line[] {
   const rated = rate(usage, prices)
@@ -65,10 +82,18 @@ describe('a line by the day', () => {
   })
 
   it('says its days, its first and last day, and its rate to six places', () => {
-    expect(linesOf([used(31)], [price('10.00')])).toEqual([{
-      productId: 'backup', priceId: 'list', quantity: 31n, unit: 'days', amount: 1019n, unitRate: '0.328767',
-      startsOn: '2026-03-01', endsOn: '2026-03-31',
-    }])
+    expect(linesOf([used(31)], [price('10.00')])).toEqual([
+      {
+        productId: 'backup',
+        priceId: 'list',
+        quantity: 31n,
+        unit: 'days',
+        amount: 1019n,
+        unitRate: '0.328767',
+        startsOn: '2026-03-01',
+        endsOn: '2026-03-31',
+      },
+    ])
     expect(dailyRateText('24.95', 'usd')).toBe('0.820274') // 299.40 / 365 = 0.8202739…
     expect(dailyRateText('1000', 'jpy')).toBe('32.876712') // 12000 / 365 = 32.8767123…
     expect(dailyRateText('10', 'kwd')).toBe('0.328767')
@@ -93,7 +118,8 @@ describe('a line by the day', () => {
       price('30.00', { id: 'b1', productId: 'b' }),
     ]
     const usage = [
-      used(5, '2026-03-01', '2026-03-15', 'b'), used(16, '2026-03-16', '2026-03-31', 'a'),
+      used(5, '2026-03-01', '2026-03-15', 'b'),
+      used(16, '2026-03-16', '2026-03-31', 'a'),
       used(15, '2026-03-01', '2026-03-15', 'a'),
     ]
     expect(linesOf(usage, prices).map((line) => line.priceId)).toEqual(['a1', 'a2', 'b1'])
@@ -116,7 +142,9 @@ describe('a price that changes within the month', () => {
     const prices = [price('10.00'), own]
     expect(priceBreaks(prices, '2026-03-01', '2026-03-31')).toEqual(['2026-03-01', '2026-03-11', '2026-03-21'])
     const usage = [
-      used(10, '2026-03-01', '2026-03-10'), used(10, '2026-03-11', '2026-03-20'), used(11, '2026-03-21', '2026-03-31'),
+      used(10, '2026-03-01', '2026-03-10'),
+      used(10, '2026-03-11', '2026-03-20'),
+      used(11, '2026-03-21', '2026-03-31'),
     ]
     expect(linesOf(usage, prices).map((line) => [line.priceId, line.quantity, line.amount])).toEqual([
       ['list', 21n, 690n], // 21 × 120 / 365 = 6.9041
@@ -126,8 +154,10 @@ describe('a price that changes within the month', () => {
 
   it('breaks at no day outside the month, nor at its first', () => {
     const prices = [
-      price('1', { effectiveFrom: '2026-03-01', endsOn: '2026-04-01' }), price('1', { effectiveFrom: '2025-01-01' }),
-      price('1', { effectiveFrom: '2026-03-31' }), price('1', { effectiveFrom: '2026-03-31' }),
+      price('1', { effectiveFrom: '2026-03-01', endsOn: '2026-04-01' }),
+      price('1', { effectiveFrom: '2025-01-01' }),
+      price('1', { effectiveFrom: '2026-03-31' }),
+      price('1', { effectiveFrom: '2026-03-31' }),
     ]
     expect(priceBreaks(prices, '2026-03-01', '2026-03-31')).toEqual(['2026-03-01', '2026-03-31'])
   })
@@ -193,7 +223,11 @@ describe('any month', () => {
   const currency = fc.constantFrom('usd', 'jpy', 'kwd')
 
   const change = fc.record({
-    productId, amount, from: dayOfMarch, own: fc.boolean(), length: fc.option(fc.integer({ min: 1, max: 20 })),
+    productId,
+    amount,
+    from: dayOfMarch,
+    own: fc.boolean(),
+    length: fc.option(fc.integer({ min: 1, max: 20 })),
   })
 
   /** List prices from the beginning, then changes: list or own, with and without an end. */
@@ -202,12 +236,18 @@ describe('any month', () => {
     .map(([currency, backup, search, changes]) => {
       const unique = new Map(changes.map((change) => [`${change.productId} ${change.own} ${change.from}`, change]))
       return [
-        price(backup, { id: 'backup-0', currency }), price(search, { id: 'search-0', productId: 'search', currency }),
-        ...[...unique.values()].map((change, index) => price(change.amount, {
-          id: `change-${index}`, productId: change.productId, currency, effectiveFrom: change.from,
-          accountId: change.own ? 'us' : null,
-          endsOn: change.own && change.length !== null ? addDays(change.from, change.length) : null,
-        })),
+        price(backup, { id: 'backup-0', currency }),
+        price(search, { id: 'search-0', productId: 'search', currency }),
+        ...[...unique.values()].map((change, index) =>
+          price(change.amount, {
+            id: `change-${index}`,
+            productId: change.productId,
+            currency,
+            effectiveFrom: change.from,
+            accountId: change.own ? 'us' : null,
+            endsOn: change.own && change.length !== null ? addDays(change.from, change.length) : null,
+          }),
+        ),
       ]
     })
 
@@ -237,19 +277,26 @@ describe('any month', () => {
     lines.map((line) => [line.priceId, line.quantity, line.amount])
 
   it('is billed the same, day by day or summed between the price breaks', () => {
-    fc.assert(fc.property(prices, daily, (prices, usage) => {
-      expect(billed(linesOf(usage, prices))).toEqual(billed(linesOf(summed(usage, prices), prices)))
-    }))
+    fc.assert(
+      fc.property(prices, daily, (prices, usage) => {
+        expect(billed(linesOf(usage, prices))).toEqual(billed(linesOf(summed(usage, prices), prices)))
+      }),
+    )
   })
 
   it('is billed the same wherever a span is split between the breaks', () => {
-    fc.assert(fc.property(amount, fc.bigInt({ min: 1n, max: 100_000n }), dayOfMarch, (monthly, days, cut) => {
-      fc.pre(cut < '2026-03-31')
-      const first = days * BigInt(daysBetween('2026-03-01', cut)) / 31n
-      const whole = { ...used(0), days }
-      const halves = [{ ...whole, to: cut, days: first }, { ...whole, from: addDays(cut, 1), days: days - first }]
-      expect(amountsOf(halves, [price(monthly)])).toEqual(amountsOf([whole], [price(monthly)]))
-    }))
+    fc.assert(
+      fc.property(amount, fc.bigInt({ min: 1n, max: 100_000n }), dayOfMarch, (monthly, days, cut) => {
+        fc.pre(cut < '2026-03-31')
+        const first = (days * BigInt(daysBetween('2026-03-01', cut))) / 31n
+        const whole = { ...used(0), days }
+        const halves = [
+          { ...whole, to: cut, days: first },
+          { ...whole, from: addDays(cut, 1), days: days - first },
+        ]
+        expect(amountsOf(halves, [price(monthly)])).toEqual(amountsOf([whole], [price(monthly)]))
+      }),
+    )
   })
 
   it('is billed the same in whatever order its usage and prices come', () => {
@@ -260,19 +307,26 @@ describe('any month', () => {
       const usage = [...daily, ...summed(daily, prices)]
       return fc.tuple(fc.constant({ prices, usage }), shuffled(prices), shuffled(usage))
     })
-    fc.assert(fc.property(orders, ([given, prices, usage]) => {
-      expect(linesOf(usage, prices)).toEqual(linesOf(given.usage, given.prices))
-    }))
+    fc.assert(
+      fc.property(orders, ([given, prices, usage]) => {
+        expect(linesOf(usage, prices)).toEqual(linesOf(given.usage, given.prices))
+      }),
+    )
   })
 
   it('bills every day that was used, each at one price, and never less for more days', () => {
-    fc.assert(fc.property(prices, daily, (prices, usage) => {
-      const lines = linesOf(usage, prices)
-      const sum = (days: readonly bigint[]): bigint => days.reduce((total, next) => total + next, 0n)
-      expect(sum(lines.map((line) => line.quantity))).toBe(sum(usage.map((span) => span.days)))
-      expect(new Set(lines.map((line) => line.priceId)).size).toBe(lines.length)
-      const more = linesOf(usage.map((span) => ({ ...span, days: span.days * 2n })), prices)
-      expect(sum(more.map((line) => line.amount))).toBeGreaterThanOrEqual(sum(lines.map((line) => line.amount)))
-    }))
+    fc.assert(
+      fc.property(prices, daily, (prices, usage) => {
+        const lines = linesOf(usage, prices)
+        const sum = (days: readonly bigint[]): bigint => days.reduce((total, next) => total + next, 0n)
+        expect(sum(lines.map((line) => line.quantity))).toBe(sum(usage.map((span) => span.days)))
+        expect(new Set(lines.map((line) => line.priceId)).size).toBe(lines.length)
+        const more = linesOf(
+          usage.map((span) => ({ ...span, days: span.days * 2n })),
+          prices,
+        )
+        expect(sum(more.map((line) => line.amount))).toBeGreaterThanOrEqual(sum(lines.map((line) => line.amount)))
+      }),
+    )
   })
 })

@@ -1,0 +1,259 @@
+// I11: nothing of one account can be read or changed with the credentials of another. Tables are found in the database,
+// so that a new one is covered by itself; the proof at the end takes the walls away and must see the probe find rows.
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { breaches, foreignRows, name, ownedTables, unguarded, type OwnedTable } from '../support/probe.ts'
+import { act, createProduct, createWorld, type TestAccount, type World } from '../support/world.ts'
+
+let world: World
+let first: TestAccount
+let second: TestAccount
+let superuser: pg.Client
+let api: pg.Client
+let tables: OwnedTable[]
+/** A row of the second account's in each table. */
+let theirs: Map<string, string>
+
+/** Licenses, sites, moves between them, an own price, a card: something in every table, a month later. */
+async function live(account: TestAccount, n: number): Promise<void> {
+  await world.call('POST', '/v1/admin/prices', {
+    body: {
+      product: 'backup',
+      currency: 'usd',
+      model: 'per_day',
+      monthly_amount: '12.00',
+      effective_from: '2026-02-01',
+      account: account.id,
+    },
+  })
+  await world.card(account)
+  const site = { url: `https://${n}.example`, external_id: `blog-${n}`, client: 'Client' }
+  const issued = await act(world, account, '/v1/licenses', { product: 'backup', quantity: 2, site })
+  const license = issued.result.licenses[0].id
+  const elsewhere = { site: { url: `https://${n}b.example` }, transfer: true }
+  await act(world, account, `/v1/licenses/${license}/assign`, elsewhere)
+  const company = { name: `Company ${n}`, country: 'DE' }
+  await world.call('PUT', '/v1/company', { key: account.key, body: company })
+}
+
+beforeAll(async () => {
+  world = await createWorld('2026-10-01T12:00:00Z')
+  superuser = new pg.Client({ connectionString: world.database.superuserUrl })
+  api = new pg.Client({ connectionString: world.database.apiUrl })
+  await Promise.all([superuser.connect(), api.connect()])
+  await createProduct(world, 'backup', '10.00')
+  first = await world.account()
+  second = await world.account()
+  await live(first, 1)
+  await live(second, 2)
+  for (const instant of ['2026-11-01T00:00:00Z', '2026-11-03T00:00:00Z']) {
+    await world.at(instant)
+    await world.tick()
+  }
+  for (const { uuid } of [first, second]) {
+    await superuser.query(`INSERT INTO idempotency_records VALUES ($1, 'kept', '\\x01', 200, '\\x02', now())`, [uuid])
+  }
+  tables = await ownedTables(superuser)
+  theirs = new Map()
+  for (const { table, column } of tables) {
+    const { rows } = await superuser.query(
+      `SELECT to_jsonb(t)::text AS row FROM ${table} t WHERE ${column} = $1 LIMIT 1`,
+      [second.uuid],
+    )
+    if (rows[0]) theirs.set(table, rows[0].row)
+  }
+})
+afterAll(async () => {
+  await Promise.all([superuser.end(), api.end()])
+  await world.close()
+})
+
+/** A transaction that is undone whatever came of it. */
+async function undone<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN')
+  try {
+    return await work()
+  } finally {
+    await client.query('ROLLBACK')
+  }
+}
+
+const probe = (client: pg.Client, of: readonly OwnedTable[] = tables) =>
+  breaches(client, of, first.uuid, second.uuid, theirs)
+
+/** The same look through the API's role, after the superuser has changed the walls; everything is undone. */
+const withWalls = <T>(change: string, look: () => Promise<T>): Promise<T> =>
+  undone(superuser, async () => {
+    await superuser.query(change)
+    await superuser.query('SET LOCAL ROLE perdiem_api')
+    await name(superuser, first.uuid)
+    return await look()
+  })
+
+describe('two accounts that have lived a month', () => {
+  it('each has rows in every table of accounts, so that there is something to be seen', async () => {
+    for (const { uuid } of [first, second]) {
+      const empty: string[] = []
+      for (const { table, column } of tables) {
+        const { rows } = await superuser.query(`SELECT 1 FROM ${table} WHERE ${column} = $1 LIMIT 1`, [uuid])
+        if (rows.length === 0) empty.push(table)
+      }
+      expect(empty).toEqual([])
+    }
+    expect(tables.length).toBeGreaterThan(20)
+  })
+
+  it('every table of accounts has row-level security and a policy for the API', async () => {
+    expect(await unguarded(superuser, tables)).toEqual([])
+  })
+
+  it('no table hides an account under another name', async () => {
+    const { rows } = await superuser.query(`
+      SELECT DISTINCT conrelid::regclass::text AS table FROM pg_constraint
+      WHERE contype = 'f' AND connamespace = 'public'::regnamespace AND confrelid <> 'products'::regclass`)
+    expect(rows.map((row) => row.table).filter((table) => !tables.some((owned) => owned.table === table))).toEqual([])
+  })
+
+  it('the roles of the processes own nothing and pass by no policy', async () => {
+    const { rows } = await superuser.query(`
+      SELECT rolname FROM pg_roles WHERE rolname IN ('perdiem_api', 'perdiem_worker', 'perdiem_queue')
+        AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb
+             OR EXISTS (SELECT 1 FROM pg_class
+                        WHERE relowner = pg_roles.oid AND relnamespace = 'public'::regnamespace))`)
+    expect(rows).toEqual([])
+  })
+})
+
+describe('signed in as the API, on behalf of one account', () => {
+  it('it sees its own rows in every table it may read', async () => {
+    await undone(api, async () => {
+      await name(api, first.uuid)
+      const blind: string[] = []
+      for (const { table, column } of tables) {
+        const { rows } = await api.query(`SELECT 1 FROM ${table} WHERE ${column} = $1 LIMIT 1`, [first.uuid])
+        if (rows.length === 0) blind.push(table)
+      }
+      expect(blind).toEqual([])
+    })
+  })
+
+  it('it reads, changes, deletes, takes over, gives away and forges nothing of another', async () => {
+    const before = await everything(second.uuid)
+    const found = await undone(api, async () => {
+      await name(api, first.uuid)
+      return await probe(api)
+    })
+    expect(found).toEqual([])
+    expect(await everything(second.uuid)).toEqual(before)
+  })
+
+  it('the same through withAccount', async () => {
+    for (const { table, column } of tables.filter((of) => of.table !== 'idempotency_records')) {
+      const whose = await world.apiDb.withAccount(first.uuid, (tx) =>
+        tx.$queryRawUnsafe<{ whose: string | null }[]>(`SELECT DISTINCT ${column} AS whose FROM ${table}`),
+      )
+      expect([table, whose.map((row) => row.whose).filter((id) => id !== null)]).toEqual([table, [first.uuid]])
+    }
+  })
+
+  it('naming nobody it sees nobody', async () => {
+    await undone(api, async () => {
+      for (const of of tables) expect([of.table, await foreignRows(api, of, null)]).toEqual([of.table, 0])
+    })
+    for (const of of tables.filter(({ table }) => table !== 'prices')) {
+      const rows = await world.apiDb.withNobody((tx) => tx.$queryRawUnsafe<unknown[]>(`SELECT 1 FROM ${of.table}`))
+      expect([of.table, rows.length]).toEqual([of.table, 0])
+    }
+  })
+
+  it('an account named in one transaction is forgotten in the next', async () => {
+    await undone(api, () => name(api, first.uuid))
+    for (const of of tables) expect([of.table, await foreignRows(api, of, null)]).toEqual([of.table, 0])
+  })
+
+  it('an account that does not exist sees nobody either, and a name that is no id is refused', async () => {
+    await undone(api, async () => {
+      await name(api, '00000000-0000-7000-8000-000000000000')
+      for (const of of tables) expect([of.table, await foreignRows(api, of, null)]).toEqual([of.table, 0])
+    })
+    await expect(
+      undone(api, async () => {
+        await name(api, "' OR true --")
+        await api.query('SELECT 1 FROM licenses')
+      }),
+    ).rejects.toMatchObject({ code: '22P02' })
+  })
+
+  it("an account's transaction prices nothing, for itself or for everybody", async () => {
+    const price = (account: string | null) =>
+      undone(api, async () => {
+        await name(api, first.uuid)
+        await api.query(
+          `INSERT INTO prices (id, product_id, account_id, currency, model, monthly_amount, effective_from, created_at)
+         SELECT gen_random_uuid(), id, $1::uuid, 'usd', 'per_day', 0, '2026-12-01', now() FROM products`,
+          [account],
+        )
+      })
+    for (const account of [first.uuid, second.uuid, null]) {
+      await expect(price(account)).rejects.toMatchObject({ code: '42501' })
+    }
+  })
+})
+
+/** Every row of an account, with the system columns that any change of it would change. */
+async function everything(account: string): Promise<Record<string, unknown>> {
+  const all: Record<string, unknown> = {}
+  for (const { table, column } of tables) {
+    const { rows } = await superuser.query(
+      `SELECT xmin::text, ctid::text, to_jsonb(t) AS row FROM ${table} t WHERE ${column} = $1 ORDER BY ctid`,
+      [account],
+    )
+    all[table] = rows
+  }
+  return all
+}
+
+describe('the proof that the probe would see it', () => {
+  it('with every wall in place it finds nothing, seen from here too', async () => {
+    expect(await withWalls('SELECT 1', () => probe(superuser))).toEqual([])
+  })
+
+  it('row-level security switched off, table by table: read, every time', async () => {
+    for (const of of tables) {
+      const found = await withWalls(`ALTER TABLE ${of.table} DISABLE ROW LEVEL SECURITY`, () => probe(superuser, [of]))
+      expect(found).toContainEqual({ table: of.table, how: 'read' })
+      const missing = await undone(superuser, async () => {
+        await superuser.query(`ALTER TABLE ${of.table} DISABLE ROW LEVEL SECURITY`)
+        return await unguarded(superuser, tables)
+      })
+      expect(missing).toEqual([of.table])
+    }
+  })
+
+  it('a policy dropped is missed', async () => {
+    const missing = await undone(superuser, async () => {
+      await superuser.query('DROP POLICY account ON licenses')
+      return await unguarded(superuser, tables)
+    })
+    expect(missing).toEqual(['licenses'])
+  })
+
+  it('a policy that lets everything through: read, updated and forged', async () => {
+    const opened = 'ALTER POLICY account ON payment_methods USING (true)'
+    const of = tables.filter(({ table }) => table === 'payment_methods')
+    const found = await withWalls(opened, () => probe(superuser, of))
+    expect(found.map(({ how }) => how)).toEqual([
+      'read',
+      'update: 1 rows',
+      'take over: 23505',
+      'give away: 23505',
+      'forge: 23505',
+    ])
+  })
+
+  it('a policy that guards reading only: what is written is found', async () => {
+    const half = 'CREATE POLICY half ON audit_entries FOR INSERT TO perdiem_api WITH CHECK (true)'
+    const of = tables.filter(({ table }) => table === 'audit_entries')
+    expect(await withWalls(half, () => probe(superuser, of))).toEqual([{ table: 'audit_entries', how: 'forge: 23505' }])
+  })
+})
