@@ -63,7 +63,7 @@ async function record(call: Call, id: string, kind: string, input: object): Prom
     const rows = await services.db.prisma.$queryRaw<{ verdict: Verdict; id: string | null }[]>`
       SELECT verdict, action_id AS id FROM accept_action(
         ${accountId}::uuid, ${id}::uuid, ${kind}, ${JSON.stringify(input)}::jsonb, ${`key:${caller.keyId}`},
-        ${at}::timestamptz, ${jobId}::uuid, ${applyAction.name}, ${key}, ${hash})`
+        ${at}::timestamptz, ${jobId}::uuid, ${key}, ${hash})`
     const { verdict, id: known } = rows[0]!
     if (verdict === 'accepted') return { id, jobId }
     if (verdict === 'replayed' && known !== null) return { id: known, jobId: null }

@@ -101,10 +101,14 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
       return
     }
     const problem = asProblem(error)
-    if (problem.status >= 500) log.error({ err: error, method: request.method, path: request.path }, 'request failed')
+    if (problem.status >= 500)
+      log.error({ err: error, method: request.method, path: request.path.slice(0, PATH_MAX) }, 'request failed')
     sendProblem(response, problem)
   }
 }
+
+/** Enough of a path to know the route by. */
+const PATH_MAX = 200
 
 /** Errors of the body parser bear a type; of these the caller is told what is wrong. */
 const PARSER_PROBLEMS: Record<string, [number, string, string]> = {
@@ -117,7 +121,13 @@ const PARSER_PROBLEMS: Record<string, [number, string, string]> = {
 }
 
 /** PostgreSQL telling that it cannot serve now: connection lost, shutting down, too many connections. */
-const UNAVAILABLE = /^(08|57P|53)|^P1\d{3}$|^P2024$|^ECONN/
+const UNAVAILABLE = /^(08|57P|53)|^P1\d{3}$|^P20(24|28)$|^ECONN/
+
+/** PostgreSQL's own code, which Prisma wraps. */
+function sqlStateOf(error: unknown): unknown {
+  const meta = (error as { meta?: { driverAdapterError?: { cause?: { originalCode?: unknown } } } } | null)?.meta
+  return meta?.driverAdapterError?.cause?.originalCode
+}
 
 function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
@@ -126,7 +136,7 @@ function asProblem(error: unknown): Problem {
   if (parser) return new Problem(...parser)
   if (error instanceof URIError || status === 400)
     return new Problem(400, 'malformed_request', 'The request is malformed.')
-  if (typeof code === 'string' && UNAVAILABLE.test(code)) {
+  if ([code, sqlStateOf(error)].some((one) => typeof one === 'string' && UNAVAILABLE.test(one))) {
     return new Problem(503, 'unavailable', 'The service cannot answer now. Try again soon.')
   }
   return new Problem(500, 'internal_error', 'Something went wrong. It has been recorded.')

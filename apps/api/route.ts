@@ -141,11 +141,12 @@ const DEPTH_MAX = 10
 
 function send(response: Parameters<RequestHandler>[1], reply: Reply): void {
   response.status(reply.status)
+  // Answers hold license keys and money: nothing between us and the caller keeps them.
+  response.setHeader('Cache-Control', 'private, no-store')
   for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value)
   if (reply.file) {
     response.setHeader('Content-Type', reply.file.type)
     response.setHeader('Content-Disposition', `attachment; filename="${reply.file.name.replace(/[^\w.-]/g, '_')}"`)
-    response.setHeader('Cache-Control', 'private, no-store')
     response.end(reply.file.bytes)
   } else if (reply.body === undefined) {
     response.end()

@@ -75,7 +75,7 @@ export async function createDatabase(client: pg.Client, database: string, templa
   )
   await client.query(
     `REVOKE ALL ON DATABASE ${name} FROM PUBLIC;
-     GRANT CONNECT, TEMPORARY ON DATABASE ${name} TO ${ROLES.api}, ${ROLES.worker}`,
+     GRANT CONNECT ON DATABASE ${name} TO ${ROLES.api}, ${ROLES.worker}`,
   )
 }
 

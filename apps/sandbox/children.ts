@@ -35,7 +35,7 @@ export interface ChildOptions {
  * pipe of ours, a log line written after our death would block it for ever.
  */
 export async function startChild(options: ChildOptions): Promise<Child> {
-  mkdirSync(options.logs, { recursive: true })
+  mkdirSync(options.logs, { recursive: true, mode: 0o700 })
   const path = join(options.logs, `${options.name}.log`)
   const log = openSync(path, 'a', 0o600)
   const child = fork(join(ROOT, options.program), [...(options.args ?? [])], {

@@ -1,5 +1,6 @@
 // The embedded default: everything Perdiem is made of, on one machine, from what npm brought along. PostgreSQL, the
 // Stripe stand-in and the three processes of the Procfile, supervised; nothing of it is used in production.
+import { mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { resolve, join } from 'node:path'
 import pg from 'pg'
@@ -154,6 +155,7 @@ async function prepareClock(ownerUrl: string, now: string | undefined): Promise<
 }
 
 async function startStandIn(home: string, state: SandboxState, port: number, options: SandboxOptions): Promise<Child> {
+  mkdirSync(join(home, 'stripe'), { recursive: true, mode: 0o700 })
   const args = (standInPort: number): string[] => [
     '--book',
     join(home, 'stripe'),

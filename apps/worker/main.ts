@@ -92,6 +92,7 @@ async function stageTick({ db, clock, log }: Ports, name: string, at: Date): Pro
   if (!tick) return log.warn({ tick: name }, 'a schedule of an earlier version fired')
   // Where business time stands still, only its mover fires ticks.
   if ('standsStill' in clock && (await (clock as SandboxClock).standsStill())) return
+  if (at > (await clock.now())) return log.warn({ tick: name, at }, 'a tick from the future is refused')
   await db.acrossAccounts((tx) => stage(tx, tick, { at: at.toISOString() }))
 }
 

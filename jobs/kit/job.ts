@@ -12,13 +12,13 @@ export interface RetryPolicy {
 
 /**
  * Retry policies by name. `brief`: somebody waits, and what comes after waits behind it. `patient`: our own stores;
- * an outage of minutes is ridden out, a bug shows within the hour. `provider`: somebody else's system; about a day in
- * all, as long as Stripe keeps an idempotency key.
+ * an outage of minutes is ridden out, a bug shows within the hour. `provider`: somebody else's system; a day and
+ * a half, longer than Stripe replays a failure of its own to the same idempotency key.
  */
 export const retry = {
   brief: { attempts: 6, firstDelayMs: 500, maxDelayMs: 10_000 },
   patient: { attempts: 12, firstDelayMs: 1_000, maxDelayMs: 300_000 },
-  provider: { attempts: 40, firstDelayMs: 2_000, maxDelayMs: 2_400_000 },
+  provider: { attempts: 60, firstDelayMs: 2_000, maxDelayMs: 2_400_000 },
 } as const satisfies Record<string, RetryPolicy>
 
 export interface Job<Payload = unknown> {

@@ -12,29 +12,36 @@ export interface OpenAction {
   readonly acceptedAt: Date
 }
 
-export async function findAction(tx: Tx, id: string): Promise<{ accountId: string; seq: bigint } | null> {
-  const rows = await tx.$queryRaw<{ accountId: string; seq: bigint }[]>`
-    SELECT account_id AS "accountId", seq FROM actions WHERE id = ${id}::uuid`
+export async function findAction(tx: Tx, id: string): Promise<{ accountId: string; ended: boolean } | null> {
+  const rows = await tx.$queryRaw<{ accountId: string; ended: boolean }[]>`
+    SELECT account_id AS "accountId", ended_at IS NOT NULL AS ended FROM actions WHERE id = ${id}::uuid`
   return rows[0] ?? null
 }
 
-/** Locks the account against other actions and against the count of its days, and reads what actions need of it. */
-export async function lockAccount(tx: Tx, accountId: string) {
-  const rows = await tx.$queryRaw<
-    { id: string; currency: string; timezone: string; cardRequired: boolean; closed: boolean }[]
-  >`
-    SELECT id, currency, timezone, card_required AS "cardRequired", closed_at IS NOT NULL AS closed
-    FROM accounts WHERE id = ${accountId}::uuid FOR NO KEY UPDATE`
-  const account = rows[0]
-  if (!account) throw new Error(`account ${accountId} is missing`)
-  return account
+export interface LockedAccount {
+  readonly id: string
+  readonly currency: string
+  readonly timezone: string
+  readonly cardRequired: boolean
+  readonly closed: boolean
 }
 
-/** The oldest action of an account, up to one of them, that has not ended. */
-export async function oldestOpenAction(tx: Tx, accountId: string, through: bigint): Promise<OpenAction | null> {
+/**
+ * Locks the account against other actions and against the count of its days, and reads what actions need of it.
+ * @returns null when another transaction holds it: nobody waits, so that one account's crowd does not take every worker
+ */
+export async function lockAccount(tx: Tx, accountId: string): Promise<LockedAccount | null> {
+  const rows = await tx.$queryRaw<LockedAccount[]>`
+    SELECT id, currency, timezone, card_required AS "cardRequired", closed_at IS NOT NULL AS closed
+    FROM accounts WHERE id = ${accountId}::uuid FOR NO KEY UPDATE SKIP LOCKED`
+  return rows[0] ?? null
+}
+
+/** The oldest action of an account that has not ended. */
+export async function oldestOpenAction(tx: Tx, accountId: string): Promise<OpenAction | null> {
   const rows = await tx.$queryRaw<OpenAction[]>`
     SELECT id, kind, input, actor, accepted_at AS "acceptedAt" FROM actions
-    WHERE account_id = ${accountId}::uuid AND ended_at IS NULL AND seq <= ${through}
+    WHERE account_id = ${accountId}::uuid AND ended_at IS NULL
     ORDER BY seq LIMIT 1`
   return rows[0] ?? null
 }
@@ -64,11 +71,13 @@ export async function moneyFacts(tx: Tx, accountId: string, actor: string, today
 /** Ends an action, once, and tells whoever waits for it when the transaction commits. */
 export async function endAction(tx: Tx, id: string, applied: Applied, at: Date): Promise<void> {
   const done = 'done' in applied
-  await tx.$executeRaw`
+  const ended = await tx.$executeRaw`
     UPDATE actions SET status = ${done ? 'done' : 'refused'}, ended_at = ${at}::timestamptz,
       result = ${done ? JSON.stringify(applied.done) : null}::jsonb,
       error = ${done ? null : JSON.stringify(applied.refused)}::jsonb
     WHERE id = ${id}::uuid AND ended_at IS NULL`
+  // Marked failed meanwhile, by a job that died: then what it did is undone with this transaction.
+  if (ended !== 1) throw new Error(`action ${id} has ended already`)
   await announce(tx, id)
 }
 

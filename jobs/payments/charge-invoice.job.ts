@@ -12,7 +12,7 @@ import type { ChargeResult, Ports } from '../kit/ports.ts'
 import { stage } from '../kit/stage.ts'
 import renderInvoice from '../documents/render-invoice.job.ts'
 import { accountOfInvoice, finalInvoice, settleInvoice, type FinalInvoice } from '../invoices/invoices.store.ts'
-import { planCharge, type ChargeStep } from '../rules/charge-plan.ts'
+import { LOST, planCharge, type ChargeStep } from '../rules/charge-plan.ts'
 import { dayOf } from '../rules/period.ts'
 import {
   endPayment,
@@ -54,6 +54,7 @@ interface Situation {
 async function nextStep(ports: Ports, accountId: string, invoiceId: string): Promise<Outcome | null> {
   const situation = await look(ports, accountId, invoiceId)
   if (!situation) return dead('no such mirrored invoice')
+  if (situation.invoice.collection !== 'charge') return skipped('not collected by card')
   const { step } = situation
   if (step.kind === 'nothing') return skipped(step.reason)
   if (step.kind === 'wait') return done('processing at Stripe')
@@ -124,7 +125,7 @@ async function settle(
   return await record(ports, situation.invoice, paymentId, {
     kind: 'failed',
     providerId: null,
-    code: 'not_found_at_provider',
+    code: LOST,
     advice: null,
   })
 }

@@ -114,7 +114,7 @@ export async function savePayLink(tx: Tx, accountId: string, invoiceId: string, 
 /** Every attempt on an invoice, oldest first. */
 export async function paymentsOf(tx: Tx, accountId: string, invoiceId: string): Promise<PaymentFact[]> {
   return await tx.$queryRaw`
-    SELECT id, status, payment_method_id AS "methodId", sent_at AS "sentAt", advice FROM payments
+    SELECT id, status, payment_method_id AS "methodId", sent_at AS "sentAt", advice, code FROM payments
     WHERE account_id = ${accountId}::uuid AND invoice_id = ${invoiceId}::uuid ORDER BY created_at, id`
 }
 

@@ -6,6 +6,7 @@ export interface PaymentFact {
   readonly methodId: string | null
   readonly sentAt: Date | null
   readonly advice: string | null
+  readonly code: string | null
 }
 
 export type ChargeStep =
@@ -17,6 +18,10 @@ export type ChargeStep =
   | { readonly kind: 'charge'; readonly methodId: string }
   /** Every valid card was tried once. */
   | { readonly kind: 'exhausted' }
+
+/** The code of an attempt whose answer was lost, and of which Stripe's own copy bears no trace. */
+export const LOST = 'not_found_at_provider'
+const LOST_MAX = 3
 
 const IN_FLIGHT = new Set(['created', 'sent', 'unknown'])
 
@@ -35,7 +40,9 @@ export function planCharge(
   const flying = payments.find((payment) => IN_FLIGHT.has(payment.status))
   if (flying) return { kind: 'settle', payment: flying }
   if (payments.some((payment) => payment.status === 'processing')) return { kind: 'wait' }
-  const tried = new Set(payments.map((payment) => payment.methodId))
+  // An attempt that Stripe turned out to know nothing of has not tried its card; but not for ever.
+  const lost = payments.filter((payment) => payment.code === LOST).length
+  const tried = new Set(payments.filter((one) => one.code !== LOST || lost >= LOST_MAX).map((one) => one.methodId))
   const next = cards.find((card) => !tried.has(card))
   return next === undefined ? { kind: 'exhausted' } : { kind: 'charge', methodId: next }
 }

@@ -157,7 +157,7 @@ describe('an action takes effect at the instant the API accepted it', () => {
       const rows = await world.apiDb.prisma.$queryRaw<{ verdict: string }[]>`
         SELECT verdict FROM accept_action(
           ${account.uuid}::uuid, gen_random_uuid(), 'license.issue', '{}'::jsonb, 'key:x',
-          '2026-10-01T23:59:59Z'::timestamptz, gen_random_uuid(), 'licenses.apply-action', NULL, NULL)`
+          '2026-10-01T23:59:59Z'::timestamptz, gen_random_uuid(), NULL, NULL)`
       expect(rows[0]?.verdict).toBe('too_early')
       const open = await world.db.prisma.$queryRaw<
         unknown[]

@@ -197,3 +197,31 @@ export const UNIQUES: readonly Unique[] = [
     rows: [payment(51, 'failed'), payment(52, 'failed'), payment(53, 'succeeded')],
   },
 ]
+
+/** The tables into which the API inserts. */
+export const BORN_BY_API = [
+  'accounts',
+  'api_keys',
+  'audit_entries',
+  'idempotency_records',
+  'prices',
+  'products',
+  'stripe_customers',
+]
+
+/** The columns that the API changes. */
+export const API_MAY_CHANGE = [
+  'accounts.autopay',
+  'accounts.autopay_cap',
+  'accounts.billing_email',
+  'accounts.card_required',
+  'accounts.closed_at',
+  'accounts.company',
+  'accounts.invoice_day',
+  'accounts.name',
+  'accounts.net_days',
+  'accounts.po_number',
+  'api_keys.revoked_at',
+  'vendor_settings.issuer',
+  'vendor_settings.series',
+]

@@ -19,8 +19,8 @@ function webhook(services: Services): RequestHandler {
     const at = await services.clock.now()
     const jobId = newId()
     const rows = await services.db.prisma.$queryRaw<{ fresh: boolean }[]>`
-      SELECT receive_stripe_event(${event.id}, ${event.type}, ${event.objectId}, ${at}::timestamptz, ${jobId}::uuid,
-                                  ${followStripeEvent.name}) AS fresh`
+      SELECT receive_stripe_event(${event.id}, ${event.type}, ${event.objectId}, ${at}::timestamptz,
+        ${jobId}::uuid) AS fresh`
     if (rows[0]?.fresh)
       services.relay.offer([{ id: jobId, name: followStripeEvent.name, payload: { event: event.id } }])
     response.json({ received: true })

@@ -10,10 +10,12 @@ export const typedText = (max: number) =>
     .max(max)
     .regex(/^[^\u0000-\u001f\u007f]*$/, 'must not contain control characters')
 
+const SITE_URL_MAX = 2_000
+
 const siteUrl = z
   .string()
   .trim()
-  .max(2_000)
+  .max(SITE_URL_MAX)
   .transform((text, context) => {
     const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`)
     if (!url || !/^https?:$/.test(url.protocol) || !/^[^.]+(\.[^.]+)+$/.test(url.hostname)) {
@@ -25,7 +27,11 @@ const siteUrl = z
       return z.NEVER
     }
     // One site, one spelling: without fragment, and without the slash at the end.
-    return `${url.origin}${url.pathname.replace(/\/$/, '')}${url.search}`
+    const spelled = `${url.origin}${url.pathname.replace(/\/+$/, '')}${url.search}`
+    // Its other letters are written as three each: the bound is on what is kept.
+    if (spelled.length <= SITE_URL_MAX) return spelled
+    context.addIssue({ code: 'custom', message: `must have at most ${SITE_URL_MAX} characters` })
+    return z.NEVER
   })
 
 export const siteWords = z

@@ -617,9 +617,15 @@ BEGIN
 END $$;
 REVOKE SELECT ON "number_series", "stripe_events" FROM perdiem_api;
 -- The API records what people ask for; it finalizes, counts, charges and mails nothing.
-GRANT INSERT, UPDATE ON "accounts", "api_keys", "products", "prices", "vendor_settings", "payment_methods" TO perdiem_api;
-GRANT INSERT ON "actions", "staged_jobs", "audit_entries", "idempotency_records", "stripe_customers" TO perdiem_api;
-GRANT UPDATE ("idempotency_key") ON "actions" TO perdiem_api;
+-- Every function below that runs as its owner names pg_temp last: searched first, as it is when not named, a temporary
+-- table of the caller's would stand in for ours.
+GRANT INSERT ON "accounts", "api_keys", "products", "prices" TO perdiem_api;
+GRANT UPDATE ("name", "billing_email", "po_number", "company", "autopay", "autopay_cap", "card_required", "net_days",
+  "invoice_day", "closed_at") ON "accounts" TO perdiem_api;
+GRANT UPDATE ("revoked_at") ON "api_keys" TO perdiem_api;
+GRANT UPDATE ("issuer", "series") ON "vendor_settings" TO perdiem_api;
+-- Actions and jobs it makes only through accept_action() and receive_stripe_event(), which fix what the job is.
+GRANT INSERT ON "audit_entries", "idempotency_records", "stripe_customers" TO perdiem_api;
 GRANT DELETE ON "idempotency_records" TO perdiem_api;
 GRANT INSERT, UPDATE, DELETE ON
   "sites", "licenses", "past_assignments", "actions", "staged_jobs", "counted_days", "usage_days", "closed_months",
@@ -659,7 +665,7 @@ CREATE POLICY scope ON "idempotency_records" TO perdiem_api
 -- Asked before the account is known: one row by the hash of a secret, nothing else.
 CREATE FUNCTION find_api_key(hash bytea)
   RETURNS TABLE (id uuid, account_id uuid, scopes text[], closed boolean)
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public AS $$
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT k.id, k.account_id, k.scopes, a.closed_at IS NOT NULL
   FROM api_keys k LEFT JOIN accounts a ON a.id = k.account_id
   WHERE k.secret_hash = hash AND k.revoked_at IS NULL
@@ -667,14 +673,14 @@ $$;
 
 -- A webhook is stored by its id and its job staged in one statement, before the 200. A repetition does nothing.
 CREATE FUNCTION receive_stripe_event(
-  event_id text, event_type text, event_object text, at timestamptz, job_id uuid, job_name text
-) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
+  event_id text, event_type text, event_object text, at timestamptz, job_id uuid
+) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   INSERT INTO stripe_events (id, type, object_id, received_at) VALUES (event_id, event_type, event_object, at)
   ON CONFLICT DO NOTHING;
   IF NOT FOUND THEN RETURN false; END IF;
   INSERT INTO staged_jobs (id, name, payload, key, next_at)
-  VALUES (job_id, job_name, jsonb_build_object('event', event_id), event_id, now() + interval '10 seconds');
+  VALUES (job_id, 'payments.follow-stripe-event', jsonb_build_object('event', event_id), event_id, now() + interval '10 seconds');
   RETURN true;
 END $$;
 
@@ -683,11 +689,11 @@ END $$;
 -- it; the caller reads the clock again. The key-share lock on the account excludes the count while we insert.
 CREATE FUNCTION accept_action(
   p_account uuid, p_id uuid, p_kind text, p_input jsonb, p_actor text, p_at timestamptz,
-  p_job_id uuid, p_job text, p_key text, p_hash bytea
-) RETURNS TABLE (verdict text, action_id uuid) LANGUAGE plpgsql AS $$
+  p_job_id uuid, p_key text, p_hash bytea
+) RETURNS TABLE (verdict text, action_id uuid)
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE known record;
 BEGIN
-  PERFORM set_config('perdiem.account', p_account::text, true);
   IF p_key IS NOT NULL THEN
     IF NOT pg_try_advisory_xact_lock(hashtextextended(p_account::text || p_key, 1)) THEN
       RETURN QUERY SELECT 'in_progress', NULL::uuid;
@@ -710,20 +716,20 @@ BEGIN
   INSERT INTO actions (id, account_id, kind, input, actor, accepted_at, idempotency_key, request_hash)
   VALUES (p_id, p_account, p_kind, p_input, p_actor, p_at, p_key, p_hash);
   INSERT INTO staged_jobs (id, name, payload, key, account_id, next_at)
-  VALUES (p_job_id, p_job, jsonb_build_object('action', p_id), p_id::text, p_account, now() + interval '10 seconds');
+  VALUES (p_job_id, 'licenses.apply-action', jsonb_build_object('action', p_id), p_id::text, p_account, now() + interval '10 seconds');
   RETURN QUERY SELECT 'accepted', p_id;
 END $$;
-REVOKE ALL ON FUNCTION find_api_key(bytea), receive_stripe_event(text, text, text, timestamptz, uuid, text),
-  accept_action(uuid, uuid, text, jsonb, text, timestamptz, uuid, text, text, bytea) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION find_api_key(bytea), receive_stripe_event(text, text, text, timestamptz, uuid, text),
-  accept_action(uuid, uuid, text, jsonb, text, timestamptz, uuid, text, text, bytea) TO perdiem_api;
+REVOKE ALL ON FUNCTION find_api_key(bytea), receive_stripe_event(text, text, text, timestamptz, uuid),
+  accept_action(uuid, uuid, text, jsonb, text, timestamptz, uuid, text, bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION find_api_key(bytea), receive_stripe_event(text, text, text, timestamptz, uuid),
+  accept_action(uuid, uuid, text, jsonb, text, timestamptz, uuid, text, bytea) TO perdiem_api;
 
 -- The vendor's settings are one row that is always there.
 INSERT INTO vendor_settings (id, issuer, series)
 VALUES (1, '{"name": "Your company", "address": [], "tax_ids": [], "support": null}', 'PD');
 
 -- For /readyz, which knows no account: one number about everybody's jobs.
-CREATE FUNCTION oldest_undone_job_s() RETURNS float8 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public AS $$
+CREATE FUNCTION oldest_undone_job_s() RETURNS float8 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT extract(epoch FROM clock_timestamp() - min(created_at))::float8 FROM staged_jobs
   WHERE finished_at IS NULL AND due_at IS NULL
 $$;
@@ -732,7 +738,7 @@ GRANT EXECUTE ON FUNCTION oldest_undone_job_s() TO perdiem_api;
 
 -- An operator tries a dead job again: the one change of a job that the API may make. A fact that is being worked under
 -- another row is not dead.
-CREATE FUNCTION redrive_job(job uuid) RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
+CREATE FUNCTION redrive_job(job uuid) RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE found_outcome text;
 BEGIN
   IF current_setting('perdiem.operator', true) IS DISTINCT FROM 'on' THEN RETURN 'unknown'; END IF;

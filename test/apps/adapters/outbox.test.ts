@@ -159,7 +159,7 @@ describe('a staged job that is worked', () => {
       VALUES (${account}::uuid, 'A', 'usd', 'UTC', '2026-10-01', ${NOW}::timestamptz)`
     await owner.prisma.$queryRaw`
       SELECT verdict FROM accept_action(${account}::uuid, ${action}::uuid, 'license.issue', '{}', 'key:x',
-        ${NOW}::timestamptz, ${job}::uuid, 'licenses.apply-action', NULL, NULL)`
+        ${NOW}::timestamptz, ${job}::uuid, NULL, NULL)`
     const broken = { ...ports(), db: { ...db, withAccount: () => Promise.reject(new Error('always')) } } as Ports
     for (let attempt = 1; attempt <= retry.brief.attempts; attempt += 1) {
       const before = await db.prisma.$queryRaw`SELECT status FROM actions WHERE id = ${action}::uuid`

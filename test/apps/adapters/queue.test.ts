@@ -65,24 +65,24 @@ const endedInQueue = (id: string) =>
   waitUntil(`${id} has ended in the queue`, async () => (await apiQueue.state(QUEUE, `${id}-0`)) === 'ended')
 
 describe('a job', () => {
-  it('that the API stages and adds is worked by the worker, as roles that are not each other', async () => {
+  it('told to the queue by the API is worked by the worker, as roles that are not each other', async () => {
     const job = register(`${QUEUE}.echo`, async () => done('heard'))
     const relay = createRelay(apiQueue, (error) => onError(error as Error))
     const staged: string[] = []
-    const apiDb = connectDatabase({
-      url: database.apiUrl,
+    const stager = connectDatabase({
+      url: database.workerUrl,
       max: 1,
       onStaged: (rows) => (staged.push(...rows.map(({ id }) => id)), relay.offer(rows)),
     })
     try {
       await withWorkers({ work: (id) => workStaged(id, db, ports()) }, async () => {
-        await apiDb.withAccount(account, (tx) => stage(tx, job, { n: 1 }, { accountId: account }))
+        await stager.withAccount(account, (tx) => stage(tx, job, { n: 1 }, { accountId: account }))
         await relay.drain()
         await endedInQueue(staged[0]!)
       })
       expect(await stagedFacts(db, staged[0]!)).toMatchObject({ outcome: 'done', reason: 'heard', finished: true })
     } finally {
-      await apiDb.close()
+      await stager.close()
     }
   })
 

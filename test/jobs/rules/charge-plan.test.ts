@@ -12,6 +12,7 @@ const payment = (status: Status, methodId: string | null = 'primary', id = `${st
   methodId,
   sentAt: null,
   advice: null,
+  code: null,
 })
 
 describe('the next step of a charge', () => {
@@ -106,5 +107,22 @@ describe('a charge under any course of events', () => {
         if (step.kind === 'exhausted') expect(tried).toHaveLength(cards.length)
       }),
     )
+  })
+})
+
+describe('an attempt whose answer was lost, and that Stripe knows nothing of', () => {
+  const lost = (id: string) => ({
+    id,
+    status: 'failed' as const,
+    methodId: 'card',
+    sentAt: null,
+    advice: null,
+    code: 'not_found_at_provider',
+  })
+
+  it('has not tried its card; but three times are enough', () => {
+    const open = { status: 'open' }
+    expect(planCharge(open, [lost('a'), lost('b')], ['card'])).toEqual({ kind: 'charge', methodId: 'card' })
+    expect(planCharge(open, [lost('a'), lost('b'), lost('c')], ['card'])).toEqual({ kind: 'exhausted' })
   })
 })
