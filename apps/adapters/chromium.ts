@@ -174,7 +174,9 @@ export async function findChromium({
     if (await isAllowed(path, constants.X_OK)) return { executablePath: path, bundle: null }
   }
   const why = reason instanceof Error ? ` The packaged one failed: ${reason.message}` : ''
-  throw new Error(NOT_FOUND + why, { cause: reason })
+  // A full disk is no missing browser: what to do about it comes first.
+  const full = /ENOSPC|EDQUOT/.test(why) ? `The disk that holds ${home} is full: the browser needs 250 MB there. ` : ''
+  throw new Error(full === '' ? NOT_FOUND + why : full + why.trim(), { cause: reason })
 }
 
 function xml(text: string): string {

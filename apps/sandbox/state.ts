@@ -39,7 +39,8 @@ function freshState(): SandboxState {
 export function loadState(home: string): SandboxState {
   const path = join(home, 'sandbox.json')
   try {
-    mkdirSync(home, { recursive: true, mode: 0o700 })
+    // As root PostgreSQL runs as somebody else, who must be let through; every file and folder within has its own mode.
+    mkdirSync(home, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 })
     if (!existsSync(path)) return saveState(home, freshState())
     const parsed = stateShape.safeParse(JSON.parse(readFileSync(path, 'utf8')))
     if (parsed.success) return parsed.data

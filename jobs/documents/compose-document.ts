@@ -38,10 +38,14 @@ export function composeDocument(invoice: FinalInvoice, extras: Extras): InvoiceD
     total: invoice.total,
     balance: invoice.total - invoice.paid - invoice.credited,
     payUrl: extras.kind === 'invoice' ? extras.payUrl : null,
-    paid: invoice.paidAt && {
-      on: dayOf(invoice.paidAt, invoice.timezone),
-      by: extras.paidWith ?? 'payment link',
-    },
+    // Settled without a payment is not paid by anything.
+    paid:
+      invoice.paid > 0n && invoice.paidAt !== null
+        ? {
+            on: dayOf(invoice.paidAt, invoice.timezone),
+            by: extras.paidWith ?? 'payment link',
+          }
+        : null,
     notes: [...extras.notes],
     clients: clientsOf(invoice, extras.evidence),
   }

@@ -61,15 +61,16 @@ export async function countBilledLicenses(tx: Tx, accountId: string, startsAt: D
 
 /**
  * The days behind a month's lines: per license and the site it stood on, a day belonging to the site it stood on last
- * that day (domain.md, Evidence). Days come from counted_days, so that they are the ones that were billed.
+ * that day (domain.md, Evidence); like the license itself, it stands there to the closing instant, included. Days come
+ * from counted_days, so that they are the ones that were billed.
  */
 export async function evidence(tx: Tx, accountId: string, from: Day, to: Day): Promise<EvidenceRow[]> {
   return await tx.$queryRaw`
     WITH stood AS (
-      SELECT id AS license_id, site_id, assigned_at, NULL::timestamptz AS unassigned_at
+      SELECT id AS license_id, site_id, assigned_at, NULL::timestamptz AS unassigned_at, NULL::bigint AS seq
       FROM licenses WHERE account_id = ${accountId}::uuid AND site_id IS NOT NULL
       UNION ALL
-      SELECT license_id, site_id, assigned_at, unassigned_at
+      SELECT license_id, site_id, assigned_at, unassigned_at, seq
       FROM past_assignments WHERE account_id = ${accountId}::uuid
     ), billed AS (
       SELECT l.id, l.product_id, l.key_hint, d.day, d.starts_at, d.ends_at
@@ -79,8 +80,9 @@ export async function evidence(tx: Tx, accountId: string, from: Day, to: Day): P
     ), placed AS (
       SELECT DISTINCT ON (b.id, b.day) b.id, b.product_id, b.key_hint, b.day, s.site_id
       FROM billed b LEFT JOIN stood s ON s.license_id = b.id AND s.assigned_at < b.ends_at
-        AND (s.unassigned_at IS NULL OR s.unassigned_at > b.starts_at)
-      ORDER BY b.id, b.day, s.assigned_at DESC NULLS LAST
+        AND (s.unassigned_at IS NULL OR s.unassigned_at >= b.starts_at)
+      -- Where it stands now came after all that is past; of two that began in one instant the later row counts.
+      ORDER BY b.id, b.day, s.assigned_at DESC NULLS LAST, s.unassigned_at DESC NULLS FIRST, s.seq DESC
     )
     SELECT p.product_id AS "productId", r.name AS product, p.id AS "licenseId", p.key_hint AS hint,
            coalesce(t.url, t.external_id) AS site, t.client, count(*)::bigint AS days

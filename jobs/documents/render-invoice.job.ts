@@ -8,7 +8,7 @@ import { defineJob, retry } from '../kit/job.ts'
 import { dead, done, skipped } from '../kit/outcome.ts'
 import type { Tx } from '../kit/ports.ts'
 import { stage } from '../kit/stage.ts'
-import { accountOfInvoice, finalInvoice } from '../invoices/invoices.store.ts'
+import { accountOfInvoice, finalInvoice, type FinalInvoice } from '../invoices/invoices.store.ts'
 import mailInvoice from '../notifications/mail-invoice.job.ts'
 import { mirrorOf, paidWith } from '../payments/payments.store.ts'
 import { addDays, startOfDay } from '../rules/period.ts'
@@ -65,6 +65,14 @@ async function gather(tx: Tx, accountId: string, id: string, kind: DocumentKind)
     payUrl: (await mirrorOf(tx, accountId, id))?.hostedUrl ?? null,
     paidWith: await paidWith(tx, accountId, id),
     evidence: listed ? await evidence(tx, accountId, invoice.periodStart, invoice.periodEnd) : [],
-    notes: listed ? [] : [`This invoice covers ${licenses} licenses, too many to list on paper.`],
+    notes: notesOf(invoice, listed, licenses),
   })
+}
+
+function notesOf(invoice: FinalInvoice, listed: boolean, licenses: number): string[] {
+  const settled = invoice.credited > 0n && invoice.paid === 0n && invoice.credited === invoice.total
+  return [
+    ...(settled ? ['Nothing is due: a total this small is not charged.'] : []),
+    ...(listed ? [] : [`This invoice covers ${licenses} licenses, too many to list on paper.`]),
+  ]
 }

@@ -8,8 +8,9 @@ import { defineJob, retry } from '../kit/job.ts'
 import { dead, done, skipped, type Outcome } from '../kit/outcome.ts'
 import type { Tx } from '../kit/ports.ts'
 import { stage } from '../kit/stage.ts'
-import { collectionFor, countsDiffer, dueOn, invoiceNumber } from '../rules/invoice-plan.ts'
+import { collectionFor, countsDiffer, dueOn, invoiceNumber, isTooSmall } from '../rules/invoice-plan.ts'
 import { dayOf, daysOfMonth, addDays, monthOf, startOfDay } from '../rules/period.ts'
+import renderInvoice from '../documents/render-invoice.job.ts'
 import mirrorInvoice from '../payments/mirror-invoice.job.ts'
 import { recountDays } from '../usage/usage.store.ts'
 import {
@@ -96,8 +97,8 @@ async function makeFinal(tx: Tx, draft: DraftInvoice, facts: Terms, at: Date): P
     collection,
     at,
   })
-  // A total of zero, or one that no card can be charged with, is settled at once and never leaves the house.
-  const settled = collection === 'none'
+  // A total that no card can be charged with is settled at once, and sent as it is; a total of zero is not even mailed.
+  const settled = isTooSmall(draft.total, draft.currency)
   await openInvoice(
     tx,
     accountId,
@@ -105,6 +106,7 @@ async function makeFinal(tx: Tx, draft: DraftInvoice, facts: Terms, at: Date): P
     settled ? { status: 'paid', credited: draft.total, paidAt: at } : { status: 'open' },
   )
   if (!settled) await stage(tx, mirrorInvoice, { invoice: invoiceId }, { accountId })
+  else if (draft.total > 0n) await stage(tx, renderInvoice, { invoice: invoiceId, kind: 'invoice' }, { accountId })
   await audit(tx, [
     {
       accountId,

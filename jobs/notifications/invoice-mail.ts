@@ -23,13 +23,14 @@ export function invoiceMail(
   const total = formatMoney(invoice.total, invoice.currency)
   const period = `${invoice.periodStart} to ${invoice.periodEnd}`
   const paid = kind === 'paid_copy'
+  const due = invoice.total > invoice.paid + invoice.credited
   const sentences = [
     `Hello ${invoice.accountName},`,
     paid
       ? `thank you: invoice ${invoice.number} over ${total} for ${period} is paid ` +
         `(${paidWith ?? 'by its payment link'}). A copy is attached.`
       : `your invoice ${invoice.number} over ${total} for ${period} is attached. ` +
-        `It is due on ${invoice.dueOn ?? 'receipt'}.`,
+        (due ? `It is due on ${invoice.dueOn ?? 'receipt'}.` : 'Nothing is due: a total this small is not charged.'),
   ]
   const link = paid || payUrl === null ? null : webAddress(payUrl)
   const body: SafeHtml = html`<!doctype html>

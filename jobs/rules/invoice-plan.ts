@@ -25,7 +25,7 @@ const STRIPE_MINIMUM: Record<Currency, bigint> = {
   inr: 50n,
 }
 
-export type Collection = 'charge' | 'send' | 'none'
+export type Collection = 'charge' | 'send'
 
 export interface CollectionFacts {
   readonly total: bigint
@@ -35,12 +35,14 @@ export interface CollectionFacts {
   readonly autopayCap: bigint | null
 }
 
-/** Below the cap the card is charged; at or above it the invoice is sent (domain.md, 5). Nothing is owed on zero. */
+/** Below the cap the card is charged; at or above it the invoice is sent (domain.md, 5). */
 export function collectionFor(facts: CollectionFacts): Collection {
-  if (facts.total < minimumCharge(facts.currency)) return 'none'
   const belowCap = facts.autopayCap === null || facts.total < facts.autopayCap
   return facts.autopay && belowCap ? 'charge' : 'send'
 }
+
+/** Whether a total is too small for any card: it is settled at finalization, neither mirrored nor charged. */
+export const isTooSmall = (total: bigint, currency: Currency): boolean => total < minimumCharge(currency)
 
 /** The smallest total, in minor units, that is worth mirroring: below it nothing can be charged. Never below 1. */
 export const minimumCharge = (currency: Currency): bigint => STRIPE_MINIMUM[currency] ?? 1n

@@ -18,7 +18,7 @@ const SENT = {
 const PAID = { status: 'paid', collection: 'charge', mirrored: true, payments: ['succeeded'], documents: ['paid_copy'] }
 const SETTLED = {
   status: 'paid',
-  collection: 'none',
+  collection: 'charge',
   mirrored: false,
   payments: [],
   documents: [],
@@ -38,7 +38,10 @@ export const PARTNERS: Record<string, { cents: number; fields?: object; cards?: 
   'above the default cap, with none': { cents: 400_001, fields: { autopay_cap: null }, expected: PAID },
   'always sent, by a cap of zero': { cents: 1_000, fields: { autopay_cap: 0 }, expected: SENT },
   nothing: { cents: 0, expected: { ...SETTLED, total: 0n, credited: 0n } },
-  'one cent less than Stripe takes': { cents: 49, expected: { ...SETTLED, total: 49n, credited: 49n } },
+  'one cent less than Stripe takes': {
+    cents: 49,
+    expected: { ...SETTLED, total: 49n, credited: 49n, documents: ['invoice'], mailed: ['invoice'] },
+  },
   'the least that Stripe takes': { cents: 50, expected: { ...PAID, total: 50n } },
   'the primary card declines, the second pays': {
     cents: 1_000,

@@ -135,7 +135,7 @@ const billingRuns = defineRoute({
                count(i.id) FILTER (WHERE i.finalized_at IS NULL)::int AS drafts, count(i.parked_reason)::int AS parked,
                count(i.finalized_at)::int AS finalized, count(*) FILTER (WHERE s.status = 'open')::int AS open,
                count(*) FILTER (WHERE s.status = 'paid')::int AS paid,
-               count(*) FILTER (WHERE i.collection <> 'none' AND NOT EXISTS (
+               count(*) FILTER (WHERE i.finalized_at IS NOT NULL AND i.total > 0 AND NOT EXISTS (
                  SELECT 1 FROM documents d WHERE d.invoice_id = i.id))::int AS unrendered,
                count(s.unsent)::int AS unsent
         FROM closed_months m

@@ -102,6 +102,7 @@ CREATE TABLE "past_assignments" (
     "site_id" UUID NOT NULL,
     "assigned_at" TIMESTAMPTZ(3) NOT NULL,
     "unassigned_at" TIMESTAMPTZ(3) NOT NULL,
+    "seq" BIGSERIAL NOT NULL,
 
     CONSTRAINT "past_assignments_pkey" PRIMARY KEY ("id")
 );
@@ -539,7 +540,7 @@ ALTER TABLE "closed_months" ADD CHECK (extract(day FROM "month") = 1);
 ALTER TABLE "invoices"
   ADD CHECK ("kind" IN ('usage', 'contract', 'overage', 'renewal', 'proration')),
   ADD CHECK ("total" = "subtotal" + "tax"), ADD CHECK ("total" >= 0), ADD CHECK ("period_end" >= "period_start"),
-  ADD CHECK ("collection" IN ('charge', 'send', 'none')),
+  ADD CHECK ("collection" IN ('charge', 'send')),
   ADD CHECK (num_nulls("finalized_at", "number", "series", "sequence", "issued_on", "bill_to", "issuer", "collection") IN (0, 8)),
   ADD CHECK ("finalized_at" IS NULL OR "parked_reason" IS NULL);
 ALTER TABLE "invoice_states"

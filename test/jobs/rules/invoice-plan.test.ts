@@ -4,6 +4,7 @@ import {
   countsDiffer,
   dueOn,
   invoiceNumber,
+  isTooSmall,
   minimumCharge,
   type CollectionFacts,
 } from '../../../jobs/rules/invoice-plan.ts'
@@ -26,17 +27,25 @@ describe('how an invoice is collected', () => {
     ['without autopay is sent', { total: 50n, autopay: false }, 'send'],
     ['without autopay is sent, no cap or not', { autopay: false, autopayCap: null }, 'send'],
     ['of the smallest charge is charged', { total: 50n }, 'charge'], // 0.50
-    ['below the smallest charge is settled here', { total: 49n }, 'none'],
-    ['below the smallest charge is not sent either', { total: 49n, autopay: false }, 'none'],
-    ['of zero is settled here', { total: 0n }, 'none'],
-    ['of zero is settled here in a currency without a table entry, too', { total: 0n, currency: 'kwd' }, 'none'],
     ['of 10 minor units is worth charging where no minimum is known', { total: 10n, currency: 'kwd' }, 'charge'],
-    ['of 49 yen is settled here', { total: 49n, currency: 'jpy' }, 'none'],
     ['of 50 yen is charged', { total: 50n, currency: 'jpy' }, 'charge'],
-    ['of 174.99 forints is settled here', { total: 17_499n, currency: 'huf' }, 'none'],
     ['of 175.00 forints is charged', { total: 17_500n, currency: 'huf' }, 'charge'],
   ] as const)('a total %s', (_, changes, collection) => {
     expect(collectionFor(facts(changes))).toBe(collection)
+  })
+
+  it.each([
+    [49n, 'usd', true], // 0.49
+    [50n, 'usd', false],
+    [0n, 'usd', true],
+    [0n, 'kwd', true], // no table entry
+    [10n, 'kwd', false],
+    [49n, 'jpy', true],
+    [50n, 'jpy', false],
+    [17_499n, 'huf', true], // 174.99
+    [17_500n, 'huf', false],
+  ] as const)('a total of %s %s is too small for a card: %s', (total, currency, small) => {
+    expect(isTooSmall(total, currency)).toBe(small)
   })
 
   it('never counts a total of zero as worth a charge', () => {
