@@ -131,7 +131,6 @@ async function readInvoiceCopy(stripe: Stripe, id: string): Promise<InvoiceCopy>
     hostedUrl: invoice.hosted_invoice_url ?? null,
     // The charge, not the intent: an invoice keeps one intent through all its attempts.
     paidBy: charge,
-    invoiceId: invoice.metadata?.invoice ?? null,
   }
 }
 

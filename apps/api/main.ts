@@ -8,7 +8,7 @@ import { sandboxClock, wallClock } from '../adapters/clock.ts'
 import { connectDatabase } from '../adapters/database.ts'
 import { createFiles } from '../adapters/files.ts'
 import { createLog } from '../adapters/log.ts'
-import { createRelay, type Relay } from '../adapters/outbox.ts'
+import { createRelay } from '../adapters/outbox.ts'
 import { connectQueue } from '../adapters/queue.ts'
 import { createSecrets } from '../adapters/secrets.ts'
 import { connectStripe, stripeProvider, verifyWebhook } from '../adapters/stripe.ts'
@@ -53,7 +53,7 @@ export async function startApi(config: ApiConfig): Promise<Running> {
     files: createFiles(join(home, 'files')),
     publicUrl: config.PUBLIC_URL ?? `http://127.0.0.1:${config.PORT ?? PORT}`,
   }
-  const sandbox = config.PERDIEM_SANDBOX === undefined ? null : await loadSandbox(config, services, relay)
+  const sandbox = config.PERDIEM_SANDBOX === undefined ? null : await loadSandbox(config, services)
   const app = createApp({
     services,
     rateLimitPerMinute: config.RATE_LIMIT_PER_MINUTE ?? RATE_LIMIT_PER_MINUTE,
@@ -72,9 +72,9 @@ export async function startApi(config: ApiConfig): Promise<Running> {
 }
 
 /** Loaded only in the sandbox: production has none of it in memory. */
-async function loadSandbox(config: ApiConfig, services: Services, relay: Relay) {
+async function loadSandbox(config: ApiConfig, services: Services) {
   const { createSandbox } = await import('../sandbox/routes.ts')
-  return createSandbox(config, services, relay)
+  return createSandbox(config, services)
 }
 
 async function listen(app: Express, config: ApiConfig): Promise<{ url: string; close(): Promise<void> }> {

@@ -7,7 +7,7 @@ import type { SandboxClock } from '../adapters/clock.ts'
 import { connectDatabase } from '../adapters/database.ts'
 import { fromPublicId, toPublicId } from '../adapters/ids.ts'
 import { readKeptMail } from '../adapters/mailer.ts'
-import { createRelay, type Relay } from '../adapters/outbox.ts'
+import { createRelay } from '../adapters/outbox.ts'
 import { connectQueue } from '../adapters/queue.ts'
 import { authenticate } from '../api/auth.ts'
 import type { Services } from '../api/context.ts'
@@ -36,7 +36,7 @@ export interface SandboxCalls {
   close(): Promise<void>
 }
 
-export function createSandbox(config: ApiConfig, services: Services, _relay: Relay): SandboxCalls {
+export function createSandbox(config: ApiConfig, services: Services): SandboxCalls {
   const onError = (error: unknown): void => services.log.warn({ err: error }, 'sandbox queue')
   const queue = connectQueue(config.WORKER_DATABASE_URL!, queues, onError)
   const relay = createRelay(queue, onError)

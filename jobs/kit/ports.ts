@@ -51,8 +51,6 @@ export interface InvoiceCopy {
   readonly hostedUrl: string | null
   /** The charge that paid it, when one did. */
   readonly paidBy: string | null
-  /** Our invoice's id, from the copy's metadata. */
-  readonly invoiceId: string | null
 }
 
 /**

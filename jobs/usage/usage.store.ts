@@ -15,11 +15,6 @@ export interface AccountRange {
   readonly through: string
 }
 
-export interface Uncounted {
-  readonly id: string
-  readonly timezone: string
-}
-
 /** The zones in use, each with the earliest day any of its accounts is billed from. */
 export async function zonesInUse(tx: Tx): Promise<{ timezone: string; firstDay: Day }[]> {
   return await tx.$queryRaw`

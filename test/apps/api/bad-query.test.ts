@@ -1,22 +1,10 @@
 // Queries, paths and methods that cannot be understood: the rest of bad-input.test.ts.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { routes } from '../../../apps/api/app.ts'
-import { act, createProduct, createWorld, type TestAccount, type World } from '../../support/world.ts'
-import { expectProblem, recorded, unknownId } from './support.ts'
+import { expectProblem, unknownId } from './support.ts'
+import { account, keepWorldUntouched, license, world } from './untouched-world.ts'
 
-let world: World
-let account: TestAccount
-let license: string
-let before: Record<string, string>
-beforeAll(async () => {
-  world = await createWorld()
-  await createProduct(world, 'backup', '10.00')
-  account = await world.account({ card_required: false })
-  license = (await act(world, account, '/v1/licenses', { product: 'backup' })).result.licenses[0].id
-})
-beforeEach(async () => (before = await recorded(world)))
-afterEach(async () => expect(await recorded(world)).toEqual(before))
-afterAll(() => world.close())
+keepWorldUntouched()
 
 const get = (path: string, key = account.key) => world.call('GET', path, { key })
 

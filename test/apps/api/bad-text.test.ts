@@ -1,21 +1,9 @@
 // Texts and addresses that are none: the rest of bad-input.test.ts.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { act, createProduct, createWorld, type TestAccount, type World } from '../../support/world.ts'
-import { expectProblem, recorded, send } from './support.ts'
+import { describe, it } from 'vitest'
+import { expectProblem, send } from './support.ts'
+import { account, keepWorldUntouched, license, world } from './untouched-world.ts'
 
-let world: World
-let account: TestAccount
-let license: string
-let before: Record<string, string>
-beforeAll(async () => {
-  world = await createWorld()
-  await createProduct(world, 'backup', '10.00')
-  account = await world.account({ card_required: false })
-  license = (await act(world, account, '/v1/licenses', { product: 'backup' })).result.licenses[0].id
-})
-beforeEach(async () => (before = await recorded(world)))
-afterEach(async () => expect(await recorded(world)).toEqual(before))
-afterAll(() => world.close())
+keepWorldUntouched()
 
 const issueOn = (site: unknown) =>
   world.call('POST', '/v1/licenses', { key: account.key, body: { product: 'backup', site } })
