@@ -51,6 +51,13 @@ const sandboxVariables = z.object({
   PUPPETEER_EXECUTABLE_PATH: optional(z.string().min(1)),
 })
 
+const opsVariables = z.object({
+  PERDIEM_URL: optional(
+    z.url({ protocol: /^https?$/ }).refine((url) => !url.includes('@'), 'must bear no user name and no password'),
+  ),
+  PERDIEM_API_KEY: z.string().regex(/^[\x21-\x7e]+$/, 'must be a key as Perdiem printed it'),
+})
+
 export type ApiConfig = z.infer<typeof apiVariables>
 export type WorkerConfig = z.infer<typeof workerVariables>
 export type SandboxConfig = z.infer<typeof sandboxVariables>
@@ -104,6 +111,12 @@ export function sandboxConfig(environment = process.env): SandboxConfig {
     )
   }
   return config
+}
+
+/** @throws ConfigError naming every bad variable */
+export function opsConfig(environment = process.env): { PERDIEM_URL: string; PERDIEM_API_KEY: string } {
+  const config = parse(opsVariables, environment)
+  return { ...config, PERDIEM_URL: config.PERDIEM_URL ?? 'http://127.0.0.1:3000' }
 }
 
 /** The environment children inherit: nothing of ours by accident. */

@@ -1,6 +1,8 @@
 // Every job there is, grouped by rhythm: the table of contents. One job is one file and one line here.
 import type { Job } from './kit/job.ts'
 import renderInvoice from './documents/render-invoice.job.ts'
+import applyChunk from './imports/apply-chunk.job.ts'
+import applyImport from './imports/apply-import.job.ts'
 import closeAllMonths from './invoices/close-all-months.job.ts'
 import closeMonth from './invoices/close-month.job.ts'
 import finalizeAllInvoices from './invoices/finalize-all-invoices.job.ts'
@@ -14,7 +16,7 @@ import mirrorInvoice from './payments/mirror-invoice.job.ts'
 import countAllDays from './usage/count-all-days.job.ts'
 import countDay from './usage/count-day.job.ts'
 
-export const onDemand = [applyAction, followStripeEvent] as const
+export const onDemand = [applyAction, followStripeEvent, applyImport, applyChunk] as const
 
 /** Every quarter of an hour, in the order in which one's result is the next one's input. */
 export const quarterHourly = [countAllDays, closeAllMonths, finalizeAllInvoices] as const

@@ -226,6 +226,10 @@ describe('a job', () => {
     hold(
       failing((job) => fansOut(job) !== /\bstageAll\(/.test(job.source.code)),
       'Only verb-all-plural stages many.',
+      {
+        'jobs/imports/apply-import.job.ts': 'deals what was sent into chunks, after the prices that all of them need',
+        'jobs/invoices/close-month.job.ts': 'drafts whose invoice day has passed do not wait for the tick',
+      },
     )
     hold(
       failing((job) => isTick(job) && !fansOut(job)),

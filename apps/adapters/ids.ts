@@ -39,6 +39,7 @@ export const PREFIX = {
   product: 'prod',
   site: 'site',
   job: 'job',
+  import: 'imp',
 } as const
 export type IdKind = keyof typeof PREFIX
 

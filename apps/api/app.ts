@@ -1,11 +1,11 @@
 // The Express application: few middlewares, then the routes, then one place where every error becomes a problem.
-import express, { type Express, type Response } from 'express'
+import express, { type Express, type RequestHandler, type Response } from 'express'
 import { rateLimit } from 'express-rate-limit'
 import helmet from 'helmet'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { hashApiSecret } from '../adapters/secrets.ts'
-import { bearer } from './auth.ts'
+import { authenticate, bearer } from './auth.ts'
 import type { Services } from './context.ts'
 import { openApiDocument } from './openapi.ts'
 import { notFound, Problem, problemHandler, sendProblem } from './problem.ts'
@@ -15,26 +15,31 @@ import { actionRoutes } from './routes/actions.ts'
 import { adminRoutes } from './routes/admin.ts'
 import { apiKeyRoutes } from './routes/api-keys.ts'
 import { catalogRoutes } from './routes/catalog.ts'
+import { importRoutes } from './routes/imports.ts'
 import { invoiceRoutes } from './routes/invoices.ts'
 import { licenseRoutes } from './routes/licenses.ts'
 import { operationRoutes } from './routes/operations.ts'
 import { paymentMethodRoutes } from './routes/payment-methods.ts'
 import { mountSystem } from './routes/system.ts'
+import { usageRoutes } from './routes/usage.ts'
 
 export const routes: readonly Route[] = [
   ...licenseRoutes,
   ...accountRoutes,
   ...invoiceRoutes,
+  ...usageRoutes,
   ...paymentMethodRoutes,
   ...actionRoutes,
   ...adminRoutes,
   ...catalogRoutes,
   ...operationRoutes,
+  ...importRoutes,
   ...apiKeyRoutes,
 ]
 
-/** A thousand license ids with their names fit; nothing we take is larger. */
-const BODY_MAX = '100kb'
+/** A thousand license ids with their names fit; only rows of an import, which operators alone may send, are more. */
+const JSON_BODY = { limit: '100kb', strict: true, type: 'application/json', verify: requireUtf8 } as const
+const IMPORT_BODY_MAX = '4mb'
 
 export interface AppOptions {
   readonly services: Services
@@ -54,7 +59,8 @@ export function createApp({ services, rateLimitPerMinute, extend }: AppOptions):
   mountDocs(app)
   app.use(limiter(rateLimitPerMinute))
   app.use(signInLimiter(rateLimitPerMinute))
-  app.use(express.json({ limit: BODY_MAX, strict: true, type: 'application/json', verify: requireUtf8 }))
+  app.use('/v1/admin/imports', operatorsOnly(services), express.json({ ...JSON_BODY, limit: IMPORT_BODY_MAX }))
+  app.use(express.json(JSON_BODY))
   extend?.(app)
   for (const route of routes) app[route.method](expressPath(route.path), routeHandler(route, services))
   mountMethodNotAllowed(app)
@@ -73,6 +79,15 @@ function requireUtf8(_request: unknown, _response: unknown, body: Buffer): void 
     utf8.decode(body)
   } catch {
     throw new Problem(400, 'malformed_json', 'The body is not valid UTF-8.')
+  }
+}
+
+/** Asked before a large body is read, so that nobody else can make us read one. */
+function operatorsOnly(services: Services): RequestHandler {
+  return async (request, _response, next) => {
+    const { operator } = await authenticate(request, services)
+    if (!operator) throw new Problem(403, 'forbidden', 'This call is for operators.')
+    next()
   }
 }
 

@@ -46,5 +46,10 @@ export interface Reply {
   readonly status: number
   readonly body?: unknown
   readonly headers?: Record<string, string>
-  readonly file?: { readonly bytes: Uint8Array; readonly type: string; readonly name: string }
+  readonly file?: {
+    /** All of it; or text piece by piece, for what would not fit in memory. */
+    readonly bytes: Uint8Array | AsyncIterable<string>
+    readonly type: string
+    readonly name: string
+  }
 }

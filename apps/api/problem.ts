@@ -97,6 +97,9 @@ const TITLES: Record<number, string> = {
 export function problemHandler(log: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
     if (response.headersSent) {
+      // Cut short, and not ended, so that nobody takes a part for the whole. A caller who hung up is no failure.
+      if ((error as { code?: string } | null)?.code !== 'ERR_STREAM_PREMATURE_CLOSE')
+        log.error({ err: error, method: request.method, path: request.path.slice(0, PATH_MAX) }, 'answer cut short')
       response.destroy()
       return
     }

@@ -1,6 +1,9 @@
 // A route is a value: what it takes, who may call it, what it does. The router and the OpenAPI document are both made
 // from these, so that they cannot disagree.
-import type { RequestHandler } from 'express'
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { RequestHandler, Response } from 'express'
 import { z } from 'zod'
 import type { Tx } from '../../jobs/kit/ports.ts'
 import { mayDo, type GatedAction } from '../../jobs/rules/gate.ts'
@@ -31,6 +34,8 @@ export interface Route extends RouteWords {
   readonly body?: Schema
   readonly query?: Schema
   readonly params?: Schema
+  /** Its texts may be anything: it checks them itself, row by row. */
+  readonly anyText?: boolean
   /** Answers without writing of its own, or by recording an action. */
   readonly handle?: (call: Call) => Promise<Reply>
   /** Writes in one transaction, which also keeps the answer for its Idempotency-Key. */
@@ -41,6 +46,7 @@ interface Typed<B, Q, P> {
   readonly body?: B
   readonly query?: Q
   readonly params?: P
+  readonly anyText?: boolean
   readonly handle?: (call: Call<Output<B>, Output<Q>, Output<P>>) => Promise<Reply>
   readonly write?: (tx: Tx, call: Call<Output<B>, Output<Q>, Output<P>>) => Promise<Reply>
 }
@@ -71,7 +77,7 @@ export function routeHandler(route: Route, services: Services): RequestHandler {
       body: parseBody(route, request),
     }
     const reply = route.write ? await answerOnce(route, call, route.write) : await route.handle!(call)
-    send(response, reply)
+    await send(response, reply)
   }
 }
 
@@ -103,12 +109,12 @@ function parseBody(route: Route, request: Parameters<RequestHandler>[0]): unknow
     }
     return undefined
   }
-  return parse(route.body, request.body ?? {}, 'body')
+  return parse(route.body, request.body ?? {}, 'body', route.anyText)
 }
 
-function parse(schema: Schema | undefined, value: unknown, where: 'body' | 'query' | 'path'): unknown {
+function parse(schema: Schema | undefined, value: unknown, where: 'body' | 'query' | 'path', anyText = false): unknown {
   if (!schema) return undefined
-  const bad = findBadText(value, [])
+  const bad = anyText ? null : findBadText(value, [])
   if (bad) {
     if (where === 'path') throw notFound()
     const message = 'must not contain control characters or halves of characters'
@@ -139,7 +145,11 @@ function findBadText(value: unknown, path: readonly string[]): string | null {
 /** Deeper than any request of ours; what is deeper fails its schema. */
 const DEPTH_MAX = 10
 
-function send(response: Parameters<RequestHandler>[1], reply: Reply): void {
+async function send(response: Response, reply: Reply): Promise<void> {
+  const bytes = reply.file?.bytes
+  const pieces = bytes === undefined || bytes instanceof Uint8Array ? null : Readable.from(bytes)
+  // What fails before the first piece is answered like any other failure; later the answer can only be cut short.
+  if (pieces) await once(pieces, 'readable')
   response.status(reply.status)
   // Answers hold license keys and money: nothing between us and the caller keeps them.
   response.setHeader('Cache-Control', 'private, no-store')
@@ -147,7 +157,8 @@ function send(response: Parameters<RequestHandler>[1], reply: Reply): void {
   if (reply.file) {
     response.setHeader('Content-Type', reply.file.type)
     response.setHeader('Content-Disposition', `attachment; filename="${reply.file.name.replace(/[^\w.-]/g, '_')}"`)
-    response.end(reply.file.bytes)
+    if (pieces) await pipeline(pieces, response)
+    else response.end(bytes)
   } else if (reply.body === undefined) {
     response.end()
   } else {

@@ -35,6 +35,7 @@ export const currency = z
   .regex(/^[a-z]{3}$/, 'must be a three-letter currency code in lower case')
   .refine((code) => CURRENCIES.has(code), 'is not a currency')
 export const day = z.string().refine(isDay, 'must be a calendar day, YYYY-MM-DD')
+export const month = z.string().refine((text) => isDay(`${text}-01`), 'must be a month, YYYY-MM')
 export const timezone = z.string().max(64).refine(isTimeZone, 'must be an IANA time zone, such as Europe/Berlin')
 export const email = z.email().max(254)
 export const decimalAmount = z

@@ -5,7 +5,7 @@ import { wallMs } from '../adapters/clock.ts'
 
 /** A look costs a fraction of a millisecond of PostgreSQL's time. */
 const LOOK_EVERY_MS = 8
-/** Work that is not done by then is stuck: somebody must look, and the answer says at what. */
+/** When no job has ended for so long, work is stuck: somebody must look, and the answer says at what. */
 const PATIENCE_MS = 120_000
 
 export class NotQuiet extends Error {
@@ -26,15 +26,20 @@ export async function waitForQuiet(
   now: Date,
   pendingWebhooks: () => Promise<number>,
 ): Promise<void> {
-  const until = wallMs() + PATIENCE_MS
+  let until = wallMs() + PATIENCE_MS
+  let lastEnded = -1
   for (;;) {
     const before = await look(db, now)
+    if (before.ended !== lastEnded) until = wallMs() + PATIENCE_MS
+    lastEnded = before.ended
     if (before.open === 0 && (await pendingWebhooks()) === 0) {
       // Nothing may have come and gone between the two looks: it could have sent another webhook.
       const after = await look(db, now)
       if (after.open === 0 && after.ended === before.ended) return
     } else if (wallMs() > until) {
-      throw new NotQuiet(`still undone after ${PATIENCE_MS / 1_000} s: ${await undone(db, now)}`)
+      throw new NotQuiet(
+        `no job has ended for ${PATIENCE_MS / 1_000} s, and there is still to do: ${await undone(db, now)}`,
+      )
     }
     await sleep(LOOK_EVERY_MS)
   }

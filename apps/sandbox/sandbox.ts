@@ -212,7 +212,7 @@ async function startProcesses({ home, state, urls, port, stripeUrl, options }: P
       ...common,
       name: 'worker',
       program: worker,
-      args: ['licenses', 'usage', 'invoices', 'payments', 'notifications'],
+      args: ['licenses', 'imports', 'usage', 'invoices', 'payments', 'notifications'],
     }),
     startChild({ ...common, name: 'documents', program: worker, args: ['documents'] }),
   ])

@@ -22,7 +22,7 @@ import { runProcess, type Running } from '../lifecycle.ts'
  * Jobs at once, per queue and process. Most wait for PostgreSQL or Stripe; a count of days is a heavy statement, and a
  * page is printed by one browser.
  */
-const CONCURRENCY: Record<string, number> = { usage: 2, documents: 2, payments: 8, licenses: 8 }
+const CONCURRENCY: Record<string, number> = { usage: 2, imports: 2, documents: 2, payments: 8, licenses: 8 }
 const CONCURRENCY_ELSE = 4
 /** How soon work that the relay lost is found again. */
 const SWEEP_EVERY_MS = 1_000

@@ -23,16 +23,37 @@ export interface NewAccount {
 
 /** @returns false when the external id is taken */
 export async function createAccount(tx: Tx, account: NewAccount): Promise<boolean> {
-  const created = await tx.$executeRaw`
+  return (await createAccounts(tx, [account])) === 1
+}
+
+/** @returns how many were created: those whose external id is taken are left out */
+export async function createAccounts(tx: Tx, accounts: readonly NewAccount[]): Promise<number> {
+  return await tx.$executeRaw`
     INSERT INTO accounts (id, name, external_id, currency, timezone, billing_email, po_number, company, autopay_cap,
                           card_required, net_days, invoice_day, bill_from, created_at)
-    VALUES (${account.id}::uuid, ${account.name}, ${account.externalId}, ${account.currency}, ${account.timezone},
-            ${account.billingEmail}, ${account.poNumber}, ${JSON.stringify(account.company)}::jsonb,
-            ${account.autopayCap},
-            ${account.cardRequired}, ${account.netDays}, ${account.invoiceDay}, ${account.billFrom}::date,
-            ${account.at}::timestamptz)
+    SELECT id, name, external_id, currency, timezone, billing_email, po_number, company::jsonb, autopay_cap,
+           card_required, net_days, invoice_day, bill_from, created_at
+    FROM unnest(
+      ${accounts.map((a) => a.id)}::uuid[], ${accounts.map((a) => a.name)}::text[],
+      ${accounts.map((a) => a.externalId)}::text[], ${accounts.map((a) => a.currency)}::text[],
+      ${accounts.map((a) => a.timezone)}::text[], ${accounts.map((a) => a.billingEmail)}::text[],
+      ${accounts.map((a) => a.poNumber)}::text[], ${accounts.map((a) => JSON.stringify(a.company))}::text[],
+      ${accounts.map((a) => a.autopayCap?.toString() ?? null)}::bigint[],
+      ${accounts.map((a) => a.cardRequired)}::bool[],
+      ${accounts.map((a) => a.netDays)}::int[], ${accounts.map((a) => a.invoiceDay)}::int[],
+      ${accounts.map((a) => a.billFrom)}::date[], ${accounts.map((a) => a.at.toISOString())}::timestamptz[])
+      AS given (id, name, external_id, currency, timezone, billing_email, po_number, company, autopay_cap,
+                card_required, net_days, invoice_day, bill_from, created_at)
     ON CONFLICT (external_id) DO NOTHING`
-  return created === 1
+}
+
+/** Bills accounts from an earlier day on, those of them that have no closed month yet. @returns whose day it moved */
+export async function billEarlier(tx: Tx, ids: readonly string[], from: Day): Promise<string[]> {
+  const rows = await tx.$queryRaw<{ id: string }[]>`
+    UPDATE accounts a SET bill_from = ${from}::date
+    WHERE id = ANY(${ids}::uuid[]) AND bill_from > ${from}::date
+      AND NOT EXISTS (SELECT 1 FROM closed_months m WHERE m.account_id = a.id) RETURNING id`
+  return rows.map(({ id }) => id)
 }
 
 export interface AccountChanges {

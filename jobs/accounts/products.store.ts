@@ -24,6 +24,16 @@ export async function productId(tx: Tx, slug: string): Promise<string | null> {
   return rows[0]?.id ?? null
 }
 
+/** Creates the products that an import's prices name and nobody knows, each as its first line says, in their order. */
+export async function addMissingProducts(tx: Tx, importId: string, at: Date): Promise<void> {
+  await tx.$executeRaw`
+    INSERT INTO products (id, slug, name, family, created_at)
+    SELECT DISTINCT ON (product) uuid_v7(${at}::timestamptz + line * interval '1 ms'), product,
+           name, family, ${at}::timestamptz
+    FROM import_prices WHERE import_id = ${importId}::uuid ORDER BY product, line
+    ON CONFLICT (slug) DO NOTHING`
+}
+
 export interface NewPrice {
   readonly id: string
   readonly productId: string
@@ -34,30 +44,23 @@ export interface NewPrice {
   readonly monthlyAmount: string
   readonly effectiveFrom: Day
   readonly endsOn: Day | null
+  readonly billWhilePaused: boolean
   readonly at: Date
+  /** Of the job that closes anew what the price opens again; staged only then. */
+  readonly jobId: string
 }
 
-/** @returns false when the product has a price of this currency, account and date already */
-export async function createPrice(tx: Tx, price: NewPrice): Promise<boolean> {
-  const created = await tx.$executeRaw`
-    INSERT INTO prices (id, product_id, account_id, currency, model, monthly_amount, effective_from, ends_on,
-                        created_at)
-    VALUES (${price.id}::uuid, ${price.productId}::uuid, ${price.accountId}::uuid, ${price.currency}, ${price.model},
-            ${price.monthlyAmount}::numeric, ${price.effectiveFrom}::date, ${price.endsOn}::date,
-            ${price.at}::timestamptz)
-    ON CONFLICT DO NOTHING`
-  return created === 1
-}
+export type PriceVerdict = 'created' | 'price_exists' | 'month_closed' | 'forbidden'
 
-/** Whether a price from this day on would change usage of a month that is closed: facts of that month are settled. */
-export async function touchesClosedMonth(tx: Tx, price: NewPrice): Promise<boolean> {
-  const rows = await tx.$queryRaw<{ touched: boolean }[]>`
-    SELECT EXISTS (
-      SELECT 1 FROM usage_days u
-      JOIN accounts a ON a.id = u.account_id AND a.currency = ${price.currency}
-      JOIN closed_months m ON m.account_id = u.account_id AND m.month = date_trunc('month', u.day::timestamp)::date
-      WHERE u.product_id = ${price.productId}::uuid AND u.day >= ${price.effectiveFrom}::date
-        AND (${price.endsOn}::date IS NULL OR u.day < ${price.endsOn}::date)
-        AND (${price.accountId}::uuid IS NULL OR u.account_id = ${price.accountId}::uuid)) AS touched`
-  return rows[0]!.touched
+/**
+ * Sets a price through the database's add_price(), which refuses what would change an invoiced month and opens the
+ * closed months that are still drafts, so that they are drawn anew.
+ */
+export async function setPrice(tx: Tx, price: NewPrice): Promise<PriceVerdict> {
+  const rows = await tx.$queryRaw<{ verdict: PriceVerdict }[]>`
+    SELECT add_price(${price.id}::uuid, ${price.productId}::uuid, ${price.accountId}::uuid, ${price.currency},
+                     ${price.model}, ${price.monthlyAmount}::numeric, ${price.effectiveFrom}::date,
+                     ${price.endsOn}::date, ${price.billWhilePaused}, ${price.at}::timestamptz,
+                     ${price.jobId}::uuid) AS verdict`
+  return rows[0]!.verdict
 }

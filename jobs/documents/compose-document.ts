@@ -2,7 +2,8 @@
 import type { FinalInvoice } from '../invoices/invoices.store.ts'
 import { allot } from '../rules/allot.ts'
 import { dayOf } from '../rules/period.ts'
-import type { DocumentKind, EvidenceRow } from './documents.store.ts'
+import type { EvidenceRow } from '../usage/evidence.ts'
+import type { DocumentKind } from './documents.store.ts'
 import type { InvoiceDocument } from './invoice-document.ts'
 
 export interface Extras {

@@ -11,16 +11,9 @@ import { stage } from '../kit/stage.ts'
 import { accountOfInvoice, finalInvoice, type FinalInvoice } from '../invoices/invoices.store.ts'
 import mailInvoice from '../notifications/mail-invoice.job.ts'
 import { mirrorOf, paidWith } from '../payments/payments.store.ts'
-import { addDays, startOfDay } from '../rules/period.ts'
+import { countBilledLicenses, evidence } from '../usage/evidence.ts'
 import { composeDocument } from './compose-document.ts'
-import {
-  countBilledLicenses,
-  evidence,
-  findDocument,
-  MAX_LICENSES_ON_PAPER,
-  saveDocument,
-  type DocumentKind,
-} from './documents.store.ts'
+import { findDocument, MAX_LICENSES_ON_PAPER, saveDocument, type DocumentKind } from './documents.store.ts'
 import type { InvoiceDocument } from './invoice-document.ts'
 import { renderInvoicePage } from './invoice-page.ts'
 
@@ -56,9 +49,7 @@ export default defineJob({
 async function gather(tx: Tx, accountId: string, id: string, kind: DocumentKind): Promise<InvoiceDocument | null> {
   const invoice = await finalInvoice(tx, accountId, id)
   if (!invoice) return null
-  const startsAt = startOfDay(invoice.periodStart, invoice.timezone)
-  const endsAt = startOfDay(addDays(invoice.periodEnd, 1), invoice.timezone)
-  const licenses = await countBilledLicenses(tx, accountId, startsAt, endsAt)
+  const licenses = await countBilledLicenses(tx, accountId, invoice.periodStart, invoice.periodEnd)
   const listed = licenses <= MAX_LICENSES_ON_PAPER
   return composeDocument(invoice, {
     kind,

@@ -1,24 +1,29 @@
-// Closes one month for a chunk of accounts of one zone: rates its usage days and drafts an invoice for each account
-// that used anything. Running it twice is safe: closed_months is keyed by account and month, invoice_claims holds the
-// one live invoice. An account with a day missing is left open, and said so, until the day is counted. When it is
-// dead these accounts stay unbilled, visibly: mend the cause and redrive.
+// Closes one month for a chunk of accounts of one zone: rates its usage days, counts them a second time, and drafts an
+// invoice for each account that used anything; draws it anew where the month was opened again. Running it twice is
+// safe: closed_months is keyed by account and month, invoice_claims holds the one live invoice. An account with a day
+// missing is left open, and said so, until the day is counted. When it is dead these accounts stay unbilled, visibly:
+// mend the cause and redrive.
 import { z } from 'zod'
 import { defineJob, retry } from '../kit/job.ts'
 import { done, skipped } from '../kit/outcome.ts'
 import type { Tx } from '../kit/ports.ts'
 import { audit } from '../kit/audit.ts'
-import { stage } from '../kit/stage.ts'
-import { addDays, addMonths, finalizeAt, firstDay, lastDay, startOfDay, type Month } from '../rules/period.ts'
+import { stage, stageAll } from '../kit/stage.ts'
+import { countsDiffer, recountDiffers } from '../rules/invoice-plan.ts'
+import { addDays, addMonths, finalizeAt, firstDay, lastDay, startOfDay, type Day, type Month } from '../rules/period.ts'
 import { priceBreaks, rate, type Price, type UsageSpan } from '../rules/rating.ts'
+import { recountDays } from '../usage/recount.ts'
 import {
   accountsToClose,
   insertClosedMonths,
-  insertDrafts,
+  openedDrafts,
   pricesUntil,
   productNames,
+  saveDrafts,
   usageSpans,
   type ClosingAccount,
 } from './close.store.ts'
+import finalizeInvoice from './finalize-invoice.job.ts'
 import type { Draft } from './invoices.store.ts'
 
 const closeMonth = defineJob({
@@ -36,26 +41,25 @@ const closeMonth = defineJob({
       const ready = found.filter((account) => account.counted === account.expected)
       const blocked = found.filter((account) => account.counted !== account.expected).map(({ id }) => id)
       if (blocked.length > 0) log.warn({ month, accounts: blocked.slice(0, 20) }, 'month blocked by a missing day')
+      if (found.length === 0) await stageNext(tx, month, zone, from, through, at)
       if (ready.length === 0) return skipped(`${blocked.length} blocked, none ready`)
-      const drafts = await draftAll(tx, ready, month, zone, newId)
-      await insertDrafts(tx, drafts, first, last, at)
-      await insertClosedMonths(
-        tx,
-        ready.map(({ id }) => id),
-        first,
-        at,
-      )
+      const ids = ready.map(({ id }) => id)
+      const earlier = await openedDrafts(tx, ids, first)
+      const drafts = await draftAll(tx, ready, month, zone, (account) => earlier.get(account) ?? newId())
+      await saveDrafts(tx, drafts, earlier, first, last, at)
+      await insertClosedMonths(tx, ids, first, at)
       await audit(
         tx,
         drafts.map((draft) => ({
           accountId: draft.accountId,
           at,
           actor: 'job:invoices.close-month',
-          action: 'invoice.drafted',
+          action: earlier.has(draft.accountId) ? 'invoice.redrafted' : 'invoice.drafted',
           subject: draft.id,
           details: { month, total: String(draft.total), parked: draft.parkedReason },
         })),
       )
+      await stageFinalizations(tx, drafts, at)
       await stageNext(tx, month, zone, from, through, at)
       return done(`${ready.length} closed, ${drafts.length} drafted, ${blocked.length} blocked`)
     })
@@ -63,9 +67,19 @@ const closeMonth = defineJob({
 })
 export default closeMonth
 
+/** Where the invoice day has passed already there is no review to wait for. */
+async function stageFinalizations(tx: Tx, drafts: readonly Draft[], at: Date): Promise<void> {
+  const due = drafts.filter((draft) => draft.parkedReason === null && draft.finalizeAt <= at)
+  await stageAll(
+    tx,
+    finalizeInvoice,
+    due.map(({ id }) => ({ invoice: id })),
+  )
+}
+
 /**
  * A month behind is followed at once by the next, so that months missed are closed in order without waiting for
- * ticks.
+ * ticks; so is one that was closed already, which may lie between two that were opened again.
  */
 async function stageNext(tx: Tx, month: Month, zone: string, from: string, through: string, at: Date): Promise<void> {
   const next = addMonths(month, 1)
@@ -79,38 +93,61 @@ async function draftAll(
   accounts: readonly ClosingAccount[],
   month: Month,
   zone: string,
-  newId: () => string,
+  idFor: (accountId: string) => string,
 ): Promise<Draft[]> {
   const ids = accounts.map(({ id }) => id)
-  const last = lastDay(month)
+  const [first, last] = [firstDay(month), lastDay(month)]
   const prices = await pricesUntil(tx, ids, last)
-  const spans = await usageSpans(tx, ids, priceBreaks(prices, firstDay(month), last), last)
+  const breaks = priceBreaks(prices, first, last)
+  const counted = await usageSpans(tx, ids, breaks, last)
+  const recounted = await recountDays(tx, ids, { zone, first, last, breaks })
   const names = await productNames(tx)
+  const priceList = pricesByAccount(prices)
+  const finalizedAt = new Map<number, Date>()
+  for (const { invoiceDay } of accounts) {
+    if (!finalizedAt.has(invoiceDay)) finalizedAt.set(invoiceDay, finalizeAt(month, invoiceDay, zone))
+  }
   return accounts.flatMap((account) => {
-    const usage = spans.get(account.id) ?? []
-    const draft = draftOf(account, usage, prices, names)
+    const usage = counted.get(account.id) ?? []
+    const differing = countsDiffer(usage, recounted.get(account.id) ?? [], breaks)
+    const draft = draftOf(account, usage, priceList(account), names, differing, last)
     if (!draft) return []
-    return [{ ...draft, id: newId(), finalizeAt: finalizeAt(month, account.invoiceDay, zone) }]
+    return [{ ...draft, id: idFor(account.id), finalizeAt: finalizedAt.get(account.invoiceDay)! }]
   })
 }
 
-/** A draft without what the job adds; null when the account used nothing. Unpriced usage is parked, never skipped. */
+/** What each account's prices are: the list of its currency, and its own. */
+function pricesByAccount(prices: readonly Price[]): (account: ClosingAccount) => readonly Price[] {
+  const lists = Map.groupBy(
+    prices.filter((price) => price.accountId === null),
+    (price) => price.currency,
+  )
+  const own = Map.groupBy(prices, (price) => price.accountId)
+  return ({ id, currency }) => [
+    ...(lists.get(currency) ?? []),
+    ...(own.get(id) ?? []).filter((price) => price.currency === currency),
+  ]
+}
+
+/**
+ * A draft without what the job adds; null when nothing of the account is billed. Usage that no price covers, or that a
+ * second count does not confirm, is parked with its reason, never skipped.
+ */
 function draftOf(
   account: ClosingAccount,
   usage: readonly UsageSpan[],
   prices: readonly Price[],
   names: ReadonlyMap<string, string>,
+  differing: readonly string[],
+  last: Day,
 ): Omit<Draft, 'id' | 'finalizeAt'> | null {
-  if (usage.length === 0) return null
-  const mine = prices.filter(
-    (price) => price.currency === account.currency && (price.accountId === null || price.accountId === account.id),
-  )
-  const rated = rate(usage, mine)
   const base = { accountId: account.id, currency: account.currency }
-  if (!rated.ok) {
-    const name = names.get(rated.productId) ?? rated.productId
-    return { ...base, total: 0n, lines: [], parkedReason: `${rated.reason}: ${name} on ${rated.day}` }
-  }
-  const lines = rated.lines.map((line) => ({ ...line, description: names.get(line.productId) ?? line.productId }))
+  const nameOf = (productId: string): string => names.get(productId) ?? productId
+  const parked = (reason: string) => ({ ...base, total: 0n, lines: [], parkedReason: reason })
+  const rated = rate(usage, prices, { first: addDays(last, 1 - account.expected), last })
+  if (!rated.ok) return parked(`${rated.reason}: ${nameOf(rated.productId)} on ${rated.day}`)
+  if (differing.length > 0) return parked(recountDiffers(differing))
+  if (rated.lines.length === 0) return null
+  const lines = rated.lines.map((line) => ({ ...line, description: nameOf(line.productId) }))
   return { ...base, lines, parkedReason: null, total: lines.reduce((sum, line) => sum + line.amount, 0n) }
 }

@@ -1,34 +1,48 @@
 // Makes a draft final: counts its days a second time, gives it its number, freezes it, and stages the mirror at Stripe.
-// Staged on the account's invoice day. Running it twice is safe: under the row's lock a final invoice is left alone,
-// and the database refuses to change one. A draft whose second count differs is parked and bills nothing. When it is
-// dead the invoice stays a draft, visibly: mend the cause and redrive.
+// Staged on the account's invoice day, and by the close of a month whose invoice day has passed. Running it twice is
+// safe: under the row's lock a final invoice is left alone, and the database refuses to change one. A draft whose
+// second count differs is parked and bills nothing. When it is dead the invoice stays a draft, visibly: mend the cause
+// and redrive.
 import { z } from 'zod'
 import { audit } from '../kit/audit.ts'
 import { defineJob, retry } from '../kit/job.ts'
-import { dead, done, skipped, type Outcome } from '../kit/outcome.ts'
+import { done, skipped, type Outcome } from '../kit/outcome.ts'
 import type { Tx } from '../kit/ports.ts'
 import { stage } from '../kit/stage.ts'
-import { collectionFor, countsDiffer, dueOn, invoiceNumber, isTooSmall } from '../rules/invoice-plan.ts'
-import { dayOf, daysOfMonth, addDays, monthOf, startOfDay } from '../rules/period.ts'
+import {
+  collectionFor,
+  countsDiffer,
+  daysDiffer,
+  dueOn,
+  invoiceNumber,
+  isTooSmall,
+  recountDiffers,
+} from '../rules/invoice-plan.ts'
+import { dayOf } from '../rules/period.ts'
+import { priceBreaks, rate } from '../rules/rating.ts'
 import renderInvoice from '../documents/render-invoice.job.ts'
 import mirrorInvoice from '../payments/mirror-invoice.job.ts'
-import { recountDays } from '../usage/usage.store.ts'
+import { recountDays } from '../usage/recount.ts'
+import { isClosed, openMonth, pricesUntil, usageSpans } from './close.store.ts'
 import {
   accountOfInvoice,
-  draftedDays,
+  draftedLines,
+  earlierDraftDue,
   finalize,
   lockInvoice,
+  nextDraftDue,
   openInvoice,
   parkDraft,
   takeNumber,
   terms,
   type DraftInvoice,
+  type DraftLine,
   type Terms,
 } from './invoices.store.ts'
 
 const ACTOR = 'job:invoices.finalize-invoice'
 
-export default defineJob({
+const finalizeInvoice = defineJob({
   name: 'invoices.finalize-invoice',
   payload: z.object({ invoice: z.uuid() }),
   key: ({ invoice }) => invoice,
@@ -36,33 +50,56 @@ export default defineJob({
   timeoutMs: 60_000,
   async run({ invoice }, { db, clock }) {
     const accountId = await db.acrossAccounts((tx) => accountOfInvoice(tx, invoice))
-    if (!accountId) return dead('no such invoice')
+    if (!accountId) return skipped('no such draft any more')
     const at = await clock.now()
     return await db.withAccount(accountId, async (tx) => {
       const draft = await lockInvoice(tx, accountId, invoice)
-      if (!draft) return dead('no such invoice')
+      if (!draft) return skipped('no such draft any more')
       if (draft.finalized) return skipped('already final')
       if (draft.parkedReason) return skipped(`parked: ${draft.parkedReason}`)
       if (draft.finalizeAt > at) return skipped('still under review')
+      if (!(await isClosed(tx, accountId, draft.periodStart))) return skipped('its month is being counted anew')
+      // Not later(): the earlier one may be blocked for days. Its own finalization, or a tick, stages this one again.
+      if (await earlierDraftDue(tx, accountId, draft.periodStart, at)) return skipped('an earlier month comes first')
       const facts = await terms(tx, accountId)
-      const differing = await secondCount(tx, draft, facts)
-      return differing.length > 0 ? await park(tx, draft, differing, at) : await makeFinal(tx, draft, facts, at)
+      const check = await secondCount(tx, draft, facts)
+      if (check.differing.length > 0) return await park(tx, draft, check.differing, at)
+      return check.stale ? await drawAnew(tx, draft) : await makeFinal(tx, draft, facts, at)
     })
   },
 })
+export default finalizeInvoice
 
-async function secondCount(tx: Tx, draft: DraftInvoice, facts: Terms): Promise<string[]> {
-  const days = daysOfMonth(monthOf(draft.periodStart), facts.billFrom)
-  const boundaries = [...days, addDays(days.at(-1)!, 1)].map((day) => startOfDay(day, facts.timezone))
-  const [first, second] = [
-    await draftedDays(tx, draft.accountId, draft.id),
-    await recountDays(tx, draft.accountId, boundaries),
-  ]
-  return countsDiffer(first, second)
+interface Check {
+  /** Products whose counts differ: usage days, the second count, and the drafted lines must be one. */
+  readonly differing: readonly string[]
+  /** Whether only the prices are others than when it was drafted: one was set at the moment of the close. */
+  readonly stale: boolean
 }
 
-async function park(tx: Tx, draft: DraftInvoice, products: string[], at: Date): Promise<Outcome> {
-  const reason = `recount_differs: products ${products.join(', ')}`
+async function secondCount(tx: Tx, draft: DraftInvoice, facts: Terms): Promise<Check> {
+  const { accountId, periodStart: first, periodEnd: last } = draft
+  const prices = (await pricesUntil(tx, [accountId], last)).filter((price) => price.currency === draft.currency)
+  const breaks = priceBreaks(prices, first, last)
+  const counted = (await usageSpans(tx, [accountId], breaks, last)).get(accountId) ?? []
+  const period = { zone: facts.timezone, first, last, breaks }
+  const recounted = (await recountDays(tx, [accountId], period)).get(accountId) ?? []
+  const differing = countsDiffer(counted, recounted, breaks)
+  const rated = rate(counted, prices, { first, last })
+  if (differing.length > 0 || !rated.ok) return { differing, stale: !rated.ok }
+  const drafted = await draftedLines(tx, accountId, draft.id)
+  const words = (lines: readonly DraftLine[]): string =>
+    lines.map(({ priceId, quantity, amount }) => `${priceId} ${quantity} ${amount}`).join()
+  return { differing: daysDiffer(drafted, rated.lines), stale: words(drafted) !== words(rated.lines) }
+}
+
+async function drawAnew(tx: Tx, draft: DraftInvoice): Promise<Outcome> {
+  await openMonth(tx, draft.accountId, draft.periodStart)
+  return done('prices have changed since it was drafted: its month is opened again, for the next tick to close')
+}
+
+async function park(tx: Tx, draft: DraftInvoice, products: readonly string[], at: Date): Promise<Outcome> {
+  const reason = recountDiffers(products)
   await parkDraft(tx, draft.accountId, draft.id, reason)
   await audit(tx, [
     {
@@ -107,6 +144,8 @@ async function makeFinal(tx: Tx, draft: DraftInvoice, facts: Terms, at: Date): P
   )
   if (!settled) await stage(tx, mirrorInvoice, { invoice: invoiceId }, { accountId })
   else if (draft.total > 0n) await stage(tx, renderInvoice, { invoice: invoiceId, kind: 'invoice' }, { accountId })
+  const next = await nextDraftDue(tx, accountId, draft.periodStart, at)
+  if (next !== null) await stage(tx, finalizeInvoice, { invoice: next })
   await audit(tx, [
     {
       accountId,

@@ -35,6 +35,40 @@ export async function insertDraftRows(
       AS given (id, account_id, currency, total, finalize_at, parked_reason)`
 }
 
+/** Sets what drawing a draft anew may change. */
+export async function updateDraftRows(tx: Tx, drafts: readonly Draft[]): Promise<void> {
+  if (drafts.length === 0) return
+  await tx.$executeRaw`
+    UPDATE invoices i SET currency = d.currency, subtotal = d.total, total = d.total, finalize_at = d.finalize_at,
+      parked_reason = d.parked_reason
+    FROM unnest(${drafts.map((d) => d.id)}::uuid[], ${drafts.map((d) => d.currency)}::text[],
+                ${drafts.map((d) => String(d.total))}::bigint[],
+                ${drafts.map((d) => d.finalizeAt.toISOString())}::timestamptz[],
+                ${drafts.map((d) => d.parkedReason)}::text[]) AS d (id, currency, total, finalize_at, parked_reason)
+    WHERE i.id = d.id`
+}
+
+/** Removes drafts that have neither lines nor claim any more. The database refuses to remove a final invoice. */
+export async function deleteDraftRows(tx: Tx, ids: readonly string[]): Promise<void> {
+  await tx.$executeRaw`DELETE FROM invoices WHERE id = ANY(${ids}::uuid[])`
+}
+
+/** Whether an earlier invoice of the account is due to be made final first, so that numbers rise with the months. */
+export async function earlierDraftDue(tx: Tx, accountId: string, periodStart: Day, at: Date): Promise<boolean> {
+  const rows = await tx.$queryRaw<unknown[]>`
+    SELECT 1 FROM invoices WHERE account_id = ${accountId}::uuid AND finalized_at IS NULL AND parked_reason IS NULL
+      AND period_start < ${periodStart}::date AND finalize_at <= ${at}::timestamptz LIMIT 1`
+  return rows.length > 0
+}
+
+/** The account's next draft that is due to be made final, after this month. */
+export async function nextDraftDue(tx: Tx, accountId: string, periodStart: Day, at: Date): Promise<string | null> {
+  const rows = await tx.$queryRaw<{ id: string }[]>`
+    SELECT id FROM invoices WHERE account_id = ${accountId}::uuid AND finalized_at IS NULL AND parked_reason IS NULL
+      AND period_start > ${periodStart}::date AND finalize_at <= ${at}::timestamptz ORDER BY period_start LIMIT 1`
+  return rows[0]?.id ?? null
+}
+
 /** Drafts whose review has ended and that no one has parked. */
 export async function draftsToFinalize(tx: Tx, at: Date): Promise<string[]> {
   const rows = await tx.$queryRaw<{ id: string }[]>`
@@ -74,7 +108,6 @@ export async function lockInvoice(tx: Tx, accountId: string, id: string): Promis
 /** What a finalization copies and decides by, as it stands now. */
 export interface Terms {
   readonly timezone: string
-  readonly billFrom: Day
   readonly name: string
   readonly company: Record<string, unknown>
   readonly poNumber: string | null
@@ -87,7 +120,7 @@ export interface Terms {
 
 export async function terms(tx: Tx, accountId: string): Promise<Terms> {
   const rows = await tx.$queryRaw<Terms[]>`
-    SELECT timezone, to_char(bill_from, 'YYYY-MM-DD') AS "billFrom", name, company, po_number AS "poNumber", autopay,
+    SELECT timezone, name, company, po_number AS "poNumber", autopay,
            autopay_cap AS "autopayCap", net_days AS "netDays", v.issuer, v.series
     FROM accounts, vendor_settings v WHERE accounts.id = ${accountId}::uuid`
   const found = rows[0]
@@ -95,13 +128,18 @@ export async function terms(tx: Tx, accountId: string): Promise<Terms> {
   return found
 }
 
-/** License-days per product by which the drafted lines were rated. */
-export async function draftedDays(tx: Tx, accountId: string, invoiceId: string): Promise<Map<string, bigint>> {
-  const rows = await tx.$queryRaw<{ productId: string; days: bigint }[]>`
-    SELECT product_id AS "productId", sum(quantity)::bigint AS days FROM invoice_lines
-    WHERE account_id = ${accountId}::uuid AND invoice_id = ${invoiceId}::uuid AND product_id IS NOT NULL
-    GROUP BY product_id`
-  return new Map(rows.map((row) => [row.productId, row.days]))
+export interface DraftLine {
+  readonly productId: string | null
+  readonly priceId: string | null
+  readonly quantity: bigint
+  readonly amount: bigint
+}
+
+/** The lines as they were drafted, in order. */
+export async function draftedLines(tx: Tx, accountId: string, invoiceId: string): Promise<DraftLine[]> {
+  return await tx.$queryRaw`
+    SELECT product_id AS "productId", price_id AS "priceId", quantity, amount FROM invoice_lines
+    WHERE account_id = ${accountId}::uuid AND invoice_id = ${invoiceId}::uuid ORDER BY position`
 }
 
 /** Puts a draft aside for a person, with the reason. Nothing of it is billed meanwhile. */

@@ -135,3 +135,116 @@ export async function issuableProduct(
     FROM products p WHERE p.slug = ${slug}`
   return rows[0] ?? null
 }
+
+/** A license whose history is known already: as it stands after its last event. */
+export interface ImportedLicense extends NewLicense {
+  readonly accountId: string
+  readonly productId: string
+  /** The vendor's own reference, unique within the account. */
+  readonly externalRef: string
+  readonly issuedAt: Date
+  readonly issuedIndex: number
+  readonly revokedAt: Date | null
+  readonly siteId: string | null
+  readonly assignedAt: Date | null
+}
+
+/** Inserts any number of licenses of many accounts in one statement. A reference that is known already is refused. */
+export async function importLicenses(tx: Tx, importId: string, licenses: readonly ImportedLicense[]): Promise<void> {
+  const instants = (pick: (license: ImportedLicense) => Date | null): (string | null)[] =>
+    licenses.map((license) => pick(license)?.toISOString() ?? null)
+  await tx.$executeRaw`
+    INSERT INTO licenses (id, account_id, product_id, key_cipher, key_hash, key_hint, external_ref, issued_at,
+                          issued_by, issued_index, revoked_at, site_id, assigned_at)
+    SELECT id, account_id, product_id, decode(cipher, 'hex'), decode(hash, 'hex'), hint, external_ref, issued_at,
+           ${importId}::uuid, issued_index, revoked_at, site_id, assigned_at
+    FROM unnest(${licenses.map((l) => l.id)}::uuid[], ${licenses.map((l) => l.accountId)}::uuid[],
+                ${licenses.map((l) => l.productId)}::uuid[], ${licenses.map((l) => hex(l.key.cipher))}::text[],
+                ${licenses.map((l) => hex(l.key.hash))}::text[], ${licenses.map((l) => l.key.hint)}::text[],
+                ${licenses.map((l) => l.externalRef)}::text[], ${instants((l) => l.issuedAt)}::timestamptz[],
+                ${licenses.map((l) => l.issuedIndex)}::int[], ${instants((l) => l.revokedAt)}::timestamptz[],
+                ${licenses.map((l) => l.siteId)}::uuid[], ${instants((l) => l.assignedAt)}::timestamptz[])
+      AS given (id, account_id, product_id, cipher, hash, hint, external_ref, issued_at, issued_index, revoked_at,
+                site_id, assigned_at)`
+}
+
+/**
+ * Creates the sites that a chunk's assignments name, and fills in what is new about known ones: of each site its
+ * earliest mention, and the client last named. Url and external id are known to agree (import-checks).
+ */
+export async function importSites(tx: Tx, importId: string, chunk: number): Promise<void> {
+  await tx.$executeRaw`
+    WITH said AS (
+      SELECT t.account_id, e.at, e.line, coalesce(e.site_url, sx.url) AS url,
+             coalesce(e.site_external_id, su.external_id) AS external_id, e.client
+      FROM import_targets t JOIN import_events e ON e.import_id = t.import_id AND e.account = t.account
+      LEFT JOIN sites su ON su.account_id = t.account_id AND su.url = e.site_url
+      LEFT JOIN sites sx ON sx.account_id = t.account_id AND sx.external_id = e.site_external_id
+      WHERE t.import_id = ${importId}::uuid AND t.chunk = ${chunk} AND t.outcome IS NULL
+        AND e.event IN ('assign', 'issue') AND coalesce(e.site_url, e.site_external_id) IS NOT NULL
+    ), completed AS (
+      SELECT account_id, at, line, client, coalesce(url, max(url) OVER (PARTITION BY account_id, external_id)) AS url,
+             coalesce(external_id, max(external_id) OVER (PARTITION BY account_id, url)) AS external_id
+      FROM said
+    ), named AS (
+      SELECT account_id, url, external_id, min(at) AS at,
+             (array_agg(client ORDER BY at DESC, line DESC) FILTER (WHERE client IS NOT NULL))[1] AS client
+      FROM completed GROUP BY account_id, url, external_id
+    ), found AS (
+      SELECT n.*, coalesce(su.id, sx.id) AS id FROM named n
+      LEFT JOIN sites su ON su.account_id = n.account_id AND su.url = n.url
+      LEFT JOIN sites sx ON sx.account_id = n.account_id AND sx.external_id = n.external_id
+    ), filled AS (
+      UPDATE sites s SET url = coalesce(s.url, f.url), external_id = coalesce(s.external_id, f.external_id),
+        client = coalesce(f.client, s.client)
+      FROM found f WHERE s.id = f.id AND s.account_id = f.account_id
+    )
+    INSERT INTO sites (id, account_id, url, external_id, client, created_at)
+    SELECT uuid_v7(at), account_id, url, external_id, client, at FROM found WHERE id IS NULL`
+}
+
+/** Where the licenses of a chunk stood before where they stand now. Their sites and the new licenses are there. */
+export async function importPastAssignments(tx: Tx, importId: string, chunk: number): Promise<void> {
+  await tx.$executeRaw`
+    WITH steps AS (
+      SELECT t.account_id, e.license, e.at, e.line, coalesce(su.id, sx.id) AS site_id
+      FROM import_targets t JOIN import_events e ON e.import_id = t.import_id AND e.account = t.account
+      LEFT JOIN sites su ON su.account_id = t.account_id AND su.url = e.site_url AND e.event IN ('assign', 'issue')
+      LEFT JOIN sites sx ON sx.account_id = t.account_id AND sx.external_id = e.site_external_id
+        AND e.event IN ('assign', 'issue')
+      WHERE t.import_id = ${importId}::uuid AND t.chunk = ${chunk} AND t.outcome IS NULL
+      UNION ALL
+      -- A license known before goes on from where it stands.
+      SELECT t.account_id, l.external_ref, l.assigned_at, 0, l.site_id
+      FROM import_targets t JOIN licenses l ON l.account_id = t.account_id AND l.issued_by <> t.import_id
+      WHERE t.import_id = ${importId}::uuid AND t.chunk = ${chunk} AND t.outcome IS NULL AND l.site_id IS NOT NULL
+        AND EXISTS (SELECT 1 FROM import_events e WHERE e.import_id = t.import_id AND e.account = t.account
+                      AND e.license = l.external_ref)
+    ), stands AS (
+      SELECT *, lead(at) OVER (PARTITION BY account_id, license ORDER BY at, line) AS ended_at FROM steps
+    )
+    INSERT INTO past_assignments (id, account_id, license_id, site_id, assigned_at, unassigned_at)
+    SELECT gen_random_uuid(), s.account_id, l.id, s.site_id, s.at, s.ended_at
+    FROM stands s JOIN licenses l ON l.account_id = s.account_id AND l.external_ref = s.license
+    WHERE s.site_id IS NOT NULL AND s.ended_at IS NOT NULL
+    ORDER BY s.account_id, s.license, s.at, s.line`
+}
+
+/** Brings licenses that were known before to where their new events leave them. */
+export async function importChanges(tx: Tx, importId: string, chunk: number): Promise<void> {
+  await tx.$executeRaw`
+    WITH last AS (
+      SELECT DISTINCT ON (e.account, e.license) t.account_id, e.license, e.at, e.event, e.site_url, e.site_external_id
+      FROM import_targets t JOIN import_events e ON e.import_id = t.import_id AND e.account = t.account
+      WHERE t.import_id = ${importId}::uuid AND t.chunk = ${chunk} AND t.outcome IS NULL
+      ORDER BY e.account, e.license, e.at DESC, e.line DESC
+    ), placed AS (
+      SELECT l.*, CASE WHEN l.event = 'assign' THEN coalesce(su.id, sx.id) END AS site_id FROM last l
+      LEFT JOIN sites su ON su.account_id = l.account_id AND su.url = l.site_url
+      LEFT JOIN sites sx ON sx.account_id = l.account_id AND sx.external_id = l.site_external_id
+    )
+    UPDATE licenses l SET site_id = p.site_id, assigned_at = CASE WHEN p.site_id IS NOT NULL THEN p.at END,
+      revoked_at = CASE WHEN p.event = 'revoke' THEN p.at END
+    FROM placed p
+    WHERE l.account_id = p.account_id AND l.external_ref = p.license AND l.issued_by <> ${importId}::uuid`
+}

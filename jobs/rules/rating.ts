@@ -10,7 +10,7 @@ import {
   type Currency,
   type Rational,
 } from './money.ts'
-import type { Day } from './period.ts'
+import { addDays, type Day } from './period.ts'
 
 export interface Price {
   readonly id: string
@@ -24,16 +24,19 @@ export interface Price {
   readonly effectiveFrom: Day
   /** First day it no longer holds. */
   readonly endsOn: Day | null
+  /** Whether full days paused are billed like any other. */
+  readonly billWhilePaused: boolean
 }
 
 /** Days of one product over a run of days within which no price changes. */
 export interface UsageSpan {
   readonly productId: string
-  /** Both included. */
+  /** A day of the run: the first that was used, or one before it. */
   readonly from: Day
-  readonly to: Day
-  /** License-days. */
+  /** License-days: of licenses active at some time of the day. */
   readonly days: bigint
+  /** License-days paused from the day's beginning to its end. */
+  readonly pausedDays: bigint
 }
 
 export interface Line {
@@ -105,32 +108,66 @@ export function priceBreaks(prices: readonly Price[], from: Day, to: Day): Day[]
   return [...breaks].sort()
 }
 
-/**
- * Prices usage: one line per product and price version, rounded once per line. Spans must not cross a price break.
- * Lines come in the order of the products' ids, then of days.
- */
-export function rate(usage: readonly UsageSpan[], prices: readonly Price[]): Rated {
-  const open = new Map<string, { price: Price; days: bigint; from: Day; to: Day }>()
-  for (const span of [...usage].sort((a, b) => (a.from < b.from ? -1 : 1))) {
-    if (span.days === 0n) continue
-    const price = priceInForce(prices, span.productId, span.from)
-    if (!price) return { ok: false, reason: 'no_price', productId: span.productId, day: span.from }
-    if (price.model !== 'per_day') {
-      return { ok: false, reason: 'model_mismatch', productId: span.productId, day: span.from }
-    }
-    const known = open.get(price.id)
-    if (known) {
-      known.days += span.days
-      if (span.to > known.to) known.to = span.to
-    } else {
-      open.set(price.id, { price, days: span.days, from: span.from, to: span.to })
-    }
-  }
-  return { ok: true, lines: [...open.values()].map(perDayLine).sort(byProductThenDay) }
+export interface ProductDays {
+  readonly productId: string
+  /** Both included. */
+  readonly from: Day
+  readonly to: Day
 }
 
-function perDayLine(group: { price: Price; days: bigint; from: Day; to: Day }): Line {
-  const { price, days } = group
+/** The days of a period on which days paused whole are billed like any other, product by product. */
+export function billedPauses(prices: readonly Price[], from: Day, to: Day): ProductDays[] {
+  const products = new Set(prices.filter((price) => price.billWhilePaused).map((price) => price.productId))
+  const breaks = priceBreaks(prices, from, to)
+  return [...products].flatMap((productId) =>
+    breaks.flatMap((first, nth): ProductDays[] => {
+      if (!priceInForce(prices, productId, first)?.billWhilePaused) return []
+      const next = breaks[nth + 1]
+      return [{ productId, from: first, to: next === undefined ? to : addDays(next, -1) }]
+    }),
+  )
+}
+
+export interface RatedPeriod {
+  /** Both included; from the account's first billed day on. */
+  readonly first: Day
+  readonly last: Day
+}
+
+/**
+ * Prices usage: one line per product and price version, rounded once per line. Spans must not cross a price break. A
+ * line's dates are the days of the period on which its price is in force. Lines come in the order of the products' ids,
+ * then of days.
+ */
+export function rate(usage: readonly UsageSpan[], prices: readonly Price[], period: RatedPeriod): Rated {
+  const open = new Map<string, { price: Price; days: bigint }>()
+  for (const span of [...usage].sort((a, b) => (a.from < b.from ? -1 : 1))) {
+    const { productId, from: day } = span
+    const price = priceInForce(prices, productId, day)
+    // Days that were paused whole need no price, as long as none bills them.
+    const days = span.days + (price?.billWhilePaused ? span.pausedDays : 0n)
+    if (days === 0n) continue
+    if (!price) return { ok: false, reason: 'no_price', productId, day }
+    if (price.model !== 'per_day') return { ok: false, reason: 'model_mismatch', productId, day }
+    open.set(price.id, { price, days: days + (open.get(price.id)?.days ?? 0n) })
+  }
+  const lines = [...open.values()].map(({ price, days }) => perDayLine(price, days, inForce(price, prices, period)))
+  return { ok: true, lines: lines.sort(byProductThenDay) }
+}
+
+/** From the first to the last day of a period on which a price is the one in force. */
+function inForce(price: Price, prices: readonly Price[], { first, last }: RatedPeriod): RatedPeriod {
+  const breaks = priceBreaks(
+    prices.filter(({ productId }) => productId === price.productId),
+    first,
+    last,
+  )
+  const held = breaks.flatMap((day, nth) => (priceInForce(prices, price.productId, day)?.id === price.id ? [nth] : []))
+  const next = breaks[held.at(-1)! + 1]
+  return { first: breaks[held[0]!]!, last: next === undefined ? last : addDays(next, -1) }
+}
+
+function perDayLine(price: Price, days: bigint, dates: RatedPeriod): Line {
   const exact = multiply(dailyRate(price.monthlyAmount, price.currency), rational(days))
   return {
     productId: price.productId,
@@ -139,8 +176,8 @@ function perDayLine(group: { price: Price; days: bigint; from: Day; to: Day }): 
     unit: 'days',
     unitRate: dailyRateText(price.monthlyAmount, price.currency),
     amount: roundToMinorUnits(exact, price.currency),
-    startsOn: group.from,
-    endsOn: group.to,
+    startsOn: dates.first,
+    endsOn: dates.last,
   }
 }
 

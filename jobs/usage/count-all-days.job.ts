@@ -1,7 +1,7 @@
-// Finds every local day that has ended and was not counted, and stages its count per chunk of accounts. Every quarter
-// of an hour, because local midnights fall on quarters. Running it twice is safe: a day that is staged or counted is
-// not staged again (staged_jobs_fact, counted_days' key). When it is dead nothing is counted: mend the cause and
-// redrive; the next run finds whatever was missed, however long ago.
+// Finds every local day that has ended and was not counted, and stages its count by month and chunk of accounts. Every
+// quarter of an hour, because local midnights fall on quarters. Running it twice is safe: a day that is staged or
+// counted is not staged again (staged_jobs_fact, counted_days' key). When it is dead nothing is counted: mend the cause
+// and redrive; the next run finds whatever was missed, however long ago.
 import { z } from 'zod'
 import { defineJob, retry } from '../kit/job.ts'
 import { done } from '../kit/outcome.ts'
@@ -27,7 +27,7 @@ export default defineJob({
         await stageAll(
           tx,
           countDay,
-          missing.map(({ day, from, through }) => ({ day, zone: timezone, from, through })),
+          missing.map(({ days, from, through }) => ({ days: [...days], zone: timezone, from, through })),
         )
         count += missing.length
       }

@@ -1,6 +1,6 @@
 // Which site a billed day belongs to: the one the license stood on last that day (domain.md, Evidence).
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { evidence } from '../../jobs/documents/documents.store.ts'
+import { evidence } from '../../jobs/usage/evidence.ts'
 import { act, createProduct, createWorld, type TestAccount, type World } from '../support/world.ts'
 
 describe('a billed day belongs to the site the license stood on last that day', () => {

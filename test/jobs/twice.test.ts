@@ -13,9 +13,27 @@ const none = { mails: 0, pages: 0, writes: 0 }
 /** What each job changes when it has work: tables (webhooks that follow included), and what is done outside. */
 const CASES: Record<string, { tables: string[]; outside?: Partial<typeof none> }> = {
   'licenses.apply-action': { tables: ['actions', 'audit_entries', 'licenses', 'sites'] },
+  'imports.apply-import': {
+    tables: ['audit_entries', 'import_targets', 'imports', 'prices', 'products', 'staged_jobs'],
+  },
+  'imports.apply-chunk': {
+    tables: [
+      ...[
+        'accounts',
+        'audit_entries',
+        'import_accounts',
+        'import_events',
+        'import_prices',
+        'import_targets',
+        'imports',
+      ],
+      ...['licenses', 'past_assignments', 'prices', 'sites', 'staged_jobs'],
+    ],
+  },
   'payments.follow-stripe-event': { tables: ['audit_entries', 'payment_methods'] },
   'usage.count-all-days': { tables: ['staged_jobs'] },
-  'usage.count-day': { tables: ['counted_days', 'usage_days'] },
+  // A whole October is counted at once, so that its close is staged.
+  'usage.count-day': { tables: ['counted_days', 'staged_jobs', 'usage_days'] },
   'invoices.close-all-months': { tables: ['staged_jobs'] },
   'invoices.close-month': { tables: ['audit_entries', 'closed_months', 'invoice_claims', 'invoice_lines', 'invoices'] },
   'invoices.finalize-all-invoices': { tables: ['staged_jobs'] },

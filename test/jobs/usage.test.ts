@@ -7,7 +7,8 @@ import { newId } from '../../apps/adapters/ids.ts'
 import type { Tx } from '../../jobs/kit/ports.ts'
 import { issueLicenses, revokeLicense, saveSite, standOn } from '../../jobs/licenses/licenses.store.ts'
 import { addDays, daySpan, startOfDay, type Day } from '../../jobs/rules/period.ts'
-import { blockedByActions, countDay, recountDays } from '../../jobs/usage/usage.store.ts'
+import { recountDays } from '../../jobs/usage/recount.ts'
+import { blockedByActions, countDay } from '../../jobs/usage/usage.store.ts'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts'
 import { naiveCount, type Fact } from '../support/naive-count.ts'
 
@@ -146,8 +147,9 @@ async function compare(tx: Tx, account: string, zone: string, first: Day, lives:
       totals.set(products[product]!, (totals.get(products[product]!) ?? 0n) + BigInt(count))
     }
   }
-  const again = await recountDays(tx, account, edges)
-  expect(new Map([...again].sort())).toEqual(new Map([...totals].sort()))
+  const period = { zone, first, last: days.at(-1)!, breaks: [first] }
+  const again = (await recountDays(tx, [account], period)).get(account) ?? []
+  expect(new Map(again.map((span) => [span.productId, span.days] as const).sort())).toEqual(new Map([...totals].sort()))
 }
 
 describe('the count of a day', () => {

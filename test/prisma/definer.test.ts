@@ -1,4 +1,5 @@
 // The functions that run as their owner: what the API role cannot make them do.
+import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.ts'
@@ -27,12 +28,36 @@ describe('functions that run as the owner', () => {
       WHERE prosecdef AND nspname = 'public' ORDER BY proname`)
     expect(rows.map((row) => row.proname)).toEqual([
       'accept_action',
+      'add_price',
+      'analyze_imports',
+      'begin_import',
       'find_api_key',
       'oldest_undone_job_s',
       'receive_stripe_event',
       'redrive_job',
     ])
     for (const row of rows) expect(row.proconfig).toEqual(['search_path=pg_catalog, public, pg_temp'])
+  })
+
+  it('each is for those who need it, and for nobody else', async () => {
+    const { rows } = await superuser.query(`
+      SELECT proname, ARRAY(
+        SELECT rolname::text FROM pg_roles
+        WHERE rolname LIKE 'perdiem\\_%' AND rolname <> 'perdiem_owner'
+          AND has_function_privilege(oid, p.oid, 'EXECUTE')
+        ORDER BY 1) AS by, has_function_privilege('public', p.oid, 'EXECUTE') AS everybody
+      FROM pg_proc p WHERE prosecdef AND pronamespace = 'public'::regnamespace ORDER BY proname`)
+    const api = { by: ['perdiem_api'], everybody: false }
+    expect(rows).toEqual([
+      { proname: 'accept_action', ...api },
+      { proname: 'add_price', ...api, by: ['perdiem_api', 'perdiem_worker'] },
+      { proname: 'analyze_imports', by: ['perdiem_worker'], everybody: false },
+      { proname: 'begin_import', ...api },
+      { proname: 'find_api_key', ...api },
+      { proname: 'oldest_undone_job_s', ...api },
+      { proname: 'receive_stripe_event', ...api },
+      { proname: 'redrive_job', ...api },
+    ])
   })
 
   it('a temporary table of the caller does not stand in for ours', async () => {
@@ -64,5 +89,48 @@ describe('functions that run as the owner', () => {
     await api.query(`SELECT set_config('perdiem.operator', 'on', true)`)
     expect([await verdict(), await verdict()]).toEqual(['redriven', 'not_dead'])
     await api.query('COMMIT')
+  })
+  it('an import is begun by an operator, once, and one at a time', async () => {
+    const add = async (status: string) => {
+      const { rows } = await superuser.query(
+        `INSERT INTO imports (id, bill_from, status, actor, created_at, ended_at)
+         VALUES (gen_random_uuid(), '2026-10-01', $1, 'test', now(), $2) RETURNING id`,
+        [status, ['done', 'refused'].includes(status) ? '2026-10-01Z' : null],
+      )
+      return rows[0].id as string
+    }
+    const [first, second, ended] = [await add('receiving'), await add('receiving'), await add('refused')]
+    const jobs = [randomUUID(), randomUUID()]
+    const begin = async (id: string, job = randomUUID()) =>
+      (await api.query('SELECT begin_import($1, $2) AS v', [id, job])).rows[0].v
+    const statuses = async () =>
+      (await superuser.query('SELECT status FROM imports ORDER BY array_position($1, id)', [[first, second, ended]]))
+        .rows
+    expect(await begin(first)).toBe('unknown')
+    await api.query('BEGIN')
+    await api.query(`SELECT set_config('perdiem.operator', 'on', true)`)
+    expect(await begin(first, jobs[0])).toBe('begun')
+    const verdicts = [await begin(first), await begin(second), await begin(ended), await begin(randomUUID())]
+    expect(verdicts).toEqual(['not_receiving', 'busy', 'not_receiving', 'unknown'])
+    await api.query('COMMIT')
+    expect(await begin(second)).toBe('unknown')
+    expect(await statuses()).toEqual([{ status: 'applying' }, { status: 'receiving' }, { status: 'refused' }])
+    const { rows } = await superuser.query(
+      `SELECT id, name, payload, key, due_at FROM staged_jobs WHERE name LIKE 'imports.%'`,
+    )
+    const job = { name: 'imports.apply-import', payload: { import: first }, key: first, due_at: null }
+    expect(rows).toEqual([{ id: jobs[0], ...job }])
+  })
+
+  it('ids of a business instant are in its order, and no two are one', async () => {
+    const { rows } = await superuser.query(`
+      SELECT uuid_v7('2026-10-01T12:00:00.123Z'::timestamptz + n * interval '1 millisecond') AS id
+      FROM generate_series(0, 300) AS n`)
+    const ids = rows.map((row) => row.id as string)
+    expect(ids).toEqual([...ids].sort())
+    expect(new Set(ids).size).toBe(ids.length)
+    for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+    const milliseconds = Number.parseInt(ids[0]!.replaceAll('-', '').slice(0, 12), 16)
+    expect(new Date(milliseconds)).toEqual(new Date('2026-10-01T12:00:00.123Z'))
   })
 })

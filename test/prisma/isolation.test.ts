@@ -2,7 +2,17 @@
 // so that a new one is covered by itself; the proof at the end takes the walls away and must see the probe find rows.
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { breaches, foreignRows, name, ownedTables, unguarded, type OwnedTable } from '../support/probe.ts'
+import { placeHold } from '../../jobs/licenses/holds.store.ts'
+import {
+  breaches,
+  foreignRows,
+  name,
+  operatorBreaches,
+  OPERATOR_ONLY,
+  ownedTables,
+  unguarded,
+  type OwnedTable,
+} from '../support/probe.ts'
 import { act, createProduct, createWorld, type TestAccount, type World } from '../support/world.ts'
 
 let world: World
@@ -13,8 +23,10 @@ let api: pg.Client
 let tables: OwnedTable[]
 /** A row of the second account's in each table. */
 let theirs: Map<string, string>
+/** A row of each table that is for operators alone. */
+let histories: Map<string, string>
 
-/** Licenses, sites, moves between them, an own price, a card: something in every table, a month later. */
+/** Licenses, sites, moves between them, a hold, an own price, a card: something in every table, a month later. */
 async function live(account: TestAccount, n: number): Promise<void> {
   await world.call('POST', '/v1/admin/prices', {
     body: {
@@ -30,10 +42,36 @@ async function live(account: TestAccount, n: number): Promise<void> {
   const site = { url: `https://${n}.example`, external_id: `blog-${n}`, client: 'Client' }
   const issued = await act(world, account, '/v1/licenses', { product: 'backup', quantity: 2, site })
   const license = issued.result.licenses[0].id
+  const uuid = license.replace(/^lic_(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+  const hold = { id: world.ports.newId(), accountId: account.uuid, source: 'operator', reason: 'asked for' } as const
+  await world.db.acrossAccounts((tx) => placeHold(tx, { ...hold, since: world.now(), licenses: [uuid] }))
   const elsewhere = { site: { url: `https://${n}b.example` }, transfer: true }
   await act(world, account, `/v1/licenses/${license}/assign`, elsewhere)
   const company = { name: `Company ${n}`, country: 'DE' }
   await world.call('PUT', '/v1/company', { key: account.key, body: company })
+}
+
+/** An import of both accounts that is being applied: a row in each of its tables. */
+async function sendHistory(): Promise<void> {
+  const { rows } = await superuser.query(`
+    INSERT INTO imports (id, bill_from, status, actor, created_at)
+    VALUES (gen_random_uuid(), '2026-10-01', 'applying', 'test', now()) RETURNING id`)
+  for (const sql of [
+    `import_accounts VALUES ($1, 2, 'old-1', '{}')`,
+    `import_prices VALUES ($1, 2, '', 'backup', 'Backup', 'test', 'usd', 'per_day', 10, '2026-10-01')`,
+    `import_events VALUES ($1, 'old-1', 'a', 2, now(), 'issue', 'backup')`,
+    `import_failures VALUES ($1, 'events.csv', 2, 'at', 'old-1', 'is missing')`,
+  ]) {
+    await superuser.query(`INSERT INTO ${sql}`, [rows[0].id])
+  }
+  for (const { uuid } of [first, second]) {
+    await superuser.query(`INSERT INTO import_targets VALUES ($1, $2::text, 0, 1, $2::text::uuid)`, [rows[0].id, uuid])
+  }
+  histories = new Map()
+  for (const table of OPERATOR_ONLY) {
+    const found = await superuser.query(`SELECT to_jsonb(t)::text AS row FROM ${table} t LIMIT 1`)
+    histories.set(table, found.rows[0].row)
+  }
 }
 
 beforeAll(async () => {
@@ -53,6 +91,7 @@ beforeAll(async () => {
   for (const { uuid } of [first, second]) {
     await superuser.query(`INSERT INTO idempotency_records VALUES ($1, 'kept', '\\x01', 200, '\\x02', now())`, [uuid])
   }
+  await sendHistory()
   tables = await ownedTables(superuser)
   theirs = new Map()
   for (const { table, column } of tables) {
@@ -105,13 +144,16 @@ describe('two accounts that have lived a month', () => {
 
   it('every table of accounts has row-level security and a policy for the API', async () => {
     expect(await unguarded(superuser, tables)).toEqual([])
+    const others = OPERATOR_ONLY.map((table) => ({ table }))
+    expect(await unguarded(superuser, others)).toEqual([])
   })
 
   it('no table hides an account under another name', async () => {
     const { rows } = await superuser.query(`
       SELECT DISTINCT conrelid::regclass::text AS table FROM pg_constraint
       WHERE contype = 'f' AND connamespace = 'public'::regnamespace AND confrelid <> 'products'::regclass`)
-    expect(rows.map((row) => row.table).filter((table) => !tables.some((owned) => owned.table === table))).toEqual([])
+    const known = [...tables.map(({ table }) => table), ...OPERATOR_ONLY]
+    expect(rows.map((row) => row.table).filter((table) => !known.includes(table))).toEqual([])
   })
 
   it('the roles of the processes own nothing and pass by no policy', async () => {
@@ -196,6 +238,46 @@ describe('signed in as the API, on behalf of one account', () => {
       })
     for (const account of [first.uuid, second.uuid, null]) {
       await expect(price(account)).rejects.toMatchObject({ code: '42501' })
+    }
+  })
+})
+
+describe('what is for operators alone', () => {
+  it('an account, and nobody, reads, changes, deletes and forges nothing of it', async () => {
+    for (const who of [first.uuid, null]) {
+      const found = await undone(api, async () => {
+        await name(api, who)
+        return await operatorBreaches(api, histories)
+      })
+      expect(found).toEqual([])
+    }
+  })
+
+  it('an operator adds to it, and reads what came of it, but not what was sent', async () => {
+    const found = await undone(api, async () => {
+      await api.query(`SELECT set_config('perdiem.operator', 'on', true)`)
+      return await operatorBreaches(api, histories)
+    })
+    expect(found.map(({ table, how }) => `${table}: ${how}`).sort()).toEqual([
+      'import_accounts: forge',
+      'import_events: forge',
+      'import_failures: forge',
+      'import_failures: read',
+      'import_prices: forge',
+      'import_targets: read',
+      'imports: forge',
+      'imports: read',
+    ])
+  })
+
+  it('the probe would see it: row-level security switched off, table by table', async () => {
+    for (const table of OPERATOR_ONLY) {
+      // What was sent cannot even be read by right: that wall is taken down as well.
+      const opened = `ALTER TABLE ${table} DISABLE ROW LEVEL SECURITY; GRANT SELECT ON ${table} TO perdiem_api`
+      const found = await withWalls(opened, () => operatorBreaches(superuser, histories))
+      expect(found).toContainEqual({ table, how: 'read' })
+      if (table !== 'import_targets') expect(found).toContainEqual({ table, how: 'forge' })
+      expect(new Set(found.map((breach) => breach.table))).toEqual(new Set([table]))
     }
   })
 })

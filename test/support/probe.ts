@@ -7,17 +7,31 @@ export interface OwnedTable {
   readonly column: string
 }
 
+/** A vendor's histories, of many accounts at once: for operators alone, so that no account sees even its own. */
+export const OPERATOR_ONLY = [
+  'import_accounts',
+  'import_events',
+  'import_failures',
+  'import_prices',
+  'import_targets',
+  'imports',
+] as const
+
 /** Every table of an account's data: whatever has an account_id, the accounts themselves, and kept answers. */
 export async function ownedTables(client: pg.Client): Promise<OwnedTable[]> {
-  const { rows } = await client.query<OwnedTable>(`
+  const { rows } = await client.query<OwnedTable>(
+    `
     SELECT c.table_name AS table, c.column_name AS column FROM information_schema.columns c
     JOIN information_schema.tables t USING (table_schema, table_name)
-    WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND column_name = 'account_id' ORDER BY 1`)
+    WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND column_name = 'account_id'
+      AND NOT c.table_name = ANY($1) ORDER BY 1`,
+    [OPERATOR_ONLY],
+  )
   return [...rows, { table: 'accounts', column: 'id' }, { table: 'idempotency_records', column: 'scope' }]
 }
 
 /** Tables whose rows nothing holds back from the API: no row-level security, or no policy for its role. */
-export async function unguarded(client: pg.Client, tables: readonly OwnedTable[]): Promise<string[]> {
+export async function unguarded(client: pg.Client, tables: readonly { table: string }[]): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT c.relname AS name FROM pg_class c
      WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY($1)
@@ -92,6 +106,29 @@ export async function breaches(
     await touch('give away', `UPDATE ${table} SET ${column} = $2 WHERE ${column} = $1`, [own, other])
     const forged = `INSERT INTO ${table} SELECT (jsonb_populate_record(NULL::${table}, $1)).*`
     await touch('forge', forged, [theirs.get(table)])
+  }
+  return found
+}
+
+/**
+ * How a present transaction that is no operator's can read or write the tables that are for operators alone. A row it
+ * forges is a copy of one that is there, which only the primary key would refuse.
+ * @param rows a row of each table, as JSON
+ */
+export async function operatorBreaches(client: pg.Client, rows: ReadonlyMap<string, string>): Promise<Breach[]> {
+  const found: Breach[] = []
+  for (const table of OPERATOR_ONLY) {
+    const forged = `INSERT INTO ${table} SELECT (jsonb_populate_record(NULL::${table}, $1)).*`
+    const tries: [how: string, sql: string, values: unknown[]][] = [
+      ['read', `SELECT * FROM ${table}`, []],
+      ['update', `UPDATE ${table} SET ${table === 'imports' ? 'id = id' : 'import_id = import_id'}`, []],
+      ['delete', `DELETE FROM ${table}`, []],
+      ['forge', forged, [rows.get(table)]],
+    ]
+    for (const [how, sql, values] of tries) {
+      const { code, rows: touched } = await tryOut(client, sql, values)
+      if (code !== REFUSED && (code !== null || touched > 0)) found.push({ table, how })
+    }
   }
   return found
 }

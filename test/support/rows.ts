@@ -20,6 +20,9 @@ export const ID = {
   draft: uuid(41),
   final: uuid(42),
   secondFinal: uuid(43),
+  firstHold: uuid(61),
+  secondHold: uuid(62),
+  import: uuid(71),
   fresh: uuid(90),
 } as const
 
@@ -156,6 +159,25 @@ export const VALID: Record<string, Row> = {
     recipients: ['a@b.example'],
     subject: 's',
   },
+  holds: { id: ID.fresh, account_id: ID.first, source: 'operator', reason: 'asked for', since: AT },
+  hold_members: { hold_id: ID.firstHold, account_id: ID.first, license_id: ID.firstLicense },
+  imports: { id: ID.fresh, bill_from: DAY, actor: 'test', created_at: AT },
+  import_accounts: { import_id: ID.import, line: 2, account: 'old-1', details: {} },
+  import_prices: {
+    import_id: ID.import,
+    line: 2,
+    account: '',
+    product: 'backup',
+    name: 'Backup',
+    family: 'test',
+    currency: 'usd',
+    model: 'per_day',
+    monthly_amount: 10,
+    effective_from: DAY,
+  },
+  import_events: { import_id: ID.import, account: 'old-1', license: 'a', line: 2, at: AT, event: 'issue' },
+  import_targets: { import_id: ID.import, account: 'old-1', chunk: 0, events: 1, account_id: ID.first },
+  import_failures: { import_id: ID.import, file: 'events.csv', line: 2, field: 'at', message: 'is missing' },
   audit_entries: { account_id: ID.first, at: AT, actor: 'test', action: 'test', subject: 'x' },
   vendor_settings: { id: 1, issuer: {}, series: 'PD' },
 }
@@ -171,10 +193,11 @@ export async function insertRow(client: pg.Client, table: string, row: Row): Pro
   )
 }
 
-/** Two accounts, each with a site, a license, a card and a final invoice; the first has a draft too. */
+/** Two accounts, each with a site, a license, a card, a hold and a final invoice; the first has a draft too. */
 export async function seedRows(owner: pg.Client): Promise<void> {
   const add = (table: string, row: Row): Promise<void> => insertRow(owner, table, row)
   await add('products', { id: ID.product, slug: 'backup', name: 'Backup', family: 'test', created_at: AT })
+  await add('imports', { ...VALID.imports, id: ID.import })
   for (const [index, id] of [ID.first, ID.second].entries()) {
     const own = { account_id: id }
     const card = [ID.firstCard, ID.secondCard][index]!
@@ -189,6 +212,7 @@ export async function seedRows(owner: pg.Client): Promise<void> {
       issued_by: uuid(80),
       issued_index: index,
     })
+    await add('holds', { ...VALID.holds, ...own, id: [ID.firstHold, ID.secondHold][index] })
     const stripe_id = `pm_${index}`
     await add('payment_methods', { ...VALID.payment_methods, ...own, id: card, stripe_id, primary: true })
     await addInvoice(add, [ID.final, ID.secondFinal][index]!, id)

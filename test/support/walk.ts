@@ -1,5 +1,6 @@
 // A partner's month, step by step, stopping where a given job has work: its payload is handed back, the job is not run.
 import { workStaged } from '../../apps/adapters/outbox.ts'
+import { openMonth } from '../../jobs/invoices/close.store.ts'
 import type { Ports } from '../../jobs/kit/ports.ts'
 import { waitUntil } from './wait.ts'
 import type { TestAccount, World } from './world.ts'
@@ -38,15 +39,55 @@ async function workUntil(world: World, wanted: string): Promise<DueJob | null> {
   }
 }
 
-type Step = (world: World, account: TestAccount) => Promise<unknown>
+type Step = (world: World, account: TestAccount, wanted: string) => Promise<unknown>
 
 const accepted = async (call: Promise<{ status: number; body: unknown }>): Promise<void> => {
   const { status, body } = await call
   if (status >= 300) throw new Error(`${status} ${JSON.stringify(body)}`)
 }
 
+/** A history of one account that nobody knows yet, with a list price, an own price, and a license that has moved. */
+async function sendHistory(world: World): Promise<void> {
+  const send = async (path: string, body?: unknown) => {
+    const answer = await world.call('POST', `/v1/admin/imports${path}`, { body })
+    if (answer.status >= 300) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`)
+    return answer.body
+  }
+  const { id } = await send('', { bill_from: '2026-08' })
+  for (const [file, cells] of Object.entries(HISTORY)) {
+    const [columns, ...rows] = cells.map((line) => line.split(','))
+    await send(`/${id}/rows`, { file, columns, rows: rows.map((row, n) => [n + 2, ...row]) })
+  }
+  await send(`/${id}/apply`)
+}
+
+const HISTORY = {
+  'accounts.csv': [
+    'account,name,currency,timezone,invoice_day,net_days,autopay_cap,company_name,contact_name,website,address,city,' +
+      'postal_code,country',
+    'old-1,Old partner,usd,Europe/Berlin,3,14,4000.00,Old GmbH,,,,Berlin,10115,DE',
+  ],
+  'prices.csv': [
+    'product,name,family,currency,model,monthly_amount,effective_from,account',
+    'legacy,Legacy,test,usd,per_day,5.00,2026-01-01,',
+    'backup,Backup,test,usd,per_day,7.50,2026-01-01,old-1',
+  ],
+  'events.csv': [
+    'at,account,license,event,product,site_url,site_external_id,client',
+    '2026-08-03T10:00:00Z,old-1,L-1,issue,backup,https://old.example,,Client',
+    '2026-08-20T10:00:00Z,old-1,L-1,unassign,backup,,,',
+    '2026-08-21T10:00:00Z,old-1,L-1,assign,backup,,blog-2,Client',
+    '2026-08-04T10:00:00Z,old-1,L-2,issue,legacy,,,',
+    '2026-09-04T10:00:00Z,old-1,L-2,revoke,legacy,,,',
+  ],
+}
+
 /** A tick is named; what lies between is done. */
 const MONTH: readonly (string | Step)[] = [
+  // Only where it is asked for: two months of another account are counted and closed after it.
+  async (world, _, wanted) => {
+    if (wanted.startsWith('imports.')) await sendHistory(world)
+  },
   async (world, { key }) => {
     const setup = await world.call('POST', '/v1/payment-methods/setup', { key, body: {} })
     const refused = await world.standIn.enterCard(setup.body.url, { number: '4242424242424242', exp: '12/38' })
@@ -65,6 +106,11 @@ const MONTH: readonly (string | Step)[] = [
     ),
   (world) => world.at('2026-11-01T00:00:00Z'),
   'usage.count-all-days',
+  // The count of the last day has staged the close already; the tick is for a month that was opened again.
+  async (world, { uuid }, wanted) => {
+    if (wanted !== 'invoices.close-all-months') return
+    await world.db.acrossAccounts((tx) => openMonth(tx, uuid, '2026-10-01'))
+  },
   'invoices.close-all-months',
   (world) => world.at('2026-11-03T00:00:00Z'),
   'invoices.finalize-all-invoices',
@@ -73,7 +119,7 @@ const MONTH: readonly (string | Step)[] = [
 /** Lives an October up to where the job of this name is next, and gives its payload. */
 export async function walkTo(world: World, account: TestAccount, wanted: string): Promise<unknown> {
   for (const step of MONTH) {
-    if (typeof step !== 'string') await step(world, account)
+    if (typeof step !== 'string') await step(world, account, wanted)
     else {
       const payload = { at: world.now().toISOString() }
       if (step === wanted) return payload

@@ -47,6 +47,7 @@ export const CHECKS: readonly Wall[] = [
   ['counted_days_check1', 'counted_days', { counted_at: '2026-10-02T23:59:59Z' }],
   ['usage_days_check', 'usage_days', { days: -1 }],
   ['usage_days_check', 'usage_days', { unassigned: -1 }],
+  ['usage_days_paused_days_check', 'usage_days', { paused_days: -1 }],
   ['closed_months_month_check', 'closed_months', { month: '2026-10-02' }],
   ['invoices_check', 'invoices', { tax: 1 }],
   ['invoices_check1', 'invoices', { period_end: '2026-09-30' }],
@@ -67,6 +68,18 @@ export const CHECKS: readonly Wall[] = [
   ['payments_status_check', 'payments', { status: 'maybe' }],
   ['documents_kind_check', 'documents', { kind: 'reminder' }],
   ['vendor_settings_id_check', 'vendor_settings', { id: 2 }],
+  ['holds_source_check', 'holds', { source: 'whim' }],
+  ['holds_check', 'holds', { until: '2026-10-02T11:59:59.999Z' }],
+  ['imports_status_check', 'imports', { status: 'lost', ended_at: '2026-10-02T12:00:00Z' }],
+  ['imports_bill_from_check', 'imports', { bill_from: '2026-10-02' }],
+  ['imports_check', 'imports', { status: 'done' }],
+  ['imports_check', 'imports', { status: 'refused' }],
+  ['imports_check', 'imports', { ended_at: '2026-10-02T12:00:00Z' }],
+  ['imports_check', 'imports', { status: 'applying', ended_at: '2026-10-02T12:00:00Z' }],
+  ['imports_chunks_left_check', 'imports', { chunks_left: -1 }],
+  ['import_events_event_check', 'import_events', { event: 'transfer' }],
+  ['import_targets_outcome_check', 'import_targets', { outcome: 'perhaps' }],
+  ['import_failures_file_check', 'import_failures', { file: 'sites.csv' }],
 ]
 
 const nobody = uuid(99)
@@ -85,6 +98,8 @@ export const REFERENCES: readonly Wall[] = [
     'stripe_customers',
     'payment_methods',
     'messages',
+    'holds',
+    'import_targets',
   ].map((table): Wall => [`${table}_account_id_fkey`, table, { account_id: nobody }]),
   ['prices_product_id_fkey', 'prices', { product_id: nobody }],
   ['licenses_product_id_fkey', 'licenses', { product_id: nobody }],
@@ -100,6 +115,15 @@ export const REFERENCES: readonly Wall[] = [
   ['payments_account_id_invoice_id_fkey', 'payments', { invoice_id: ID.secondFinal }],
   ['payments_account_id_payment_method_id_fkey', 'payments', { payment_method_id: ID.secondCard }],
   ['documents_account_id_invoice_id_fkey', 'documents', { invoice_id: ID.secondFinal }],
+  ['invoice_lines_product_id_fkey', 'invoice_lines', { product_id: nobody }],
+  ['invoice_lines_price_id_fkey', 'invoice_lines', { price_id: nobody }],
+  ['hold_members_account_id_hold_id_fkey', 'hold_members', { hold_id: ID.secondHold }],
+  ['hold_members_account_id_license_id_fkey', 'hold_members', { license_id: ID.secondLicense }],
+  ...['import_accounts', 'import_prices', 'import_targets', 'import_failures'].map((table): Wall => [
+    `${table}_import_id_fkey`,
+    table,
+    { import_id: nobody },
+  ]),
 ]
 
 export interface Unique {
@@ -118,6 +142,8 @@ const job = (n: number, change: Row): Row => row('staged_jobs', n, { key: 'fact'
 const card = (n: number, change: Row): Row =>
   row('payment_methods', n, { stripe_id: `pm_${n}`, primary: true, ...change })
 const payment = (n: number, status: string): Row => row('payments', n, { status })
+const history = (n: number, status: string, ended_at: string | null = null): Row =>
+  row('imports', n, { status, ended_at })
 const ended = { outcome: 'done', finished_at: '2026-10-02T12:00:00Z' }
 const IN_FLIGHT = ['created', 'sent', 'processing', 'unknown'] as const
 
@@ -196,6 +222,17 @@ export const UNIQUES: readonly Unique[] = [
     refused: payment(54, 'succeeded'),
     rows: [payment(51, 'failed'), payment(52, 'failed'), payment(53, 'succeeded')],
   },
+  {
+    index: 'imports_applying',
+    table: 'imports',
+    refused: history(55, 'applying'),
+    rows: [
+      history(51, 'receiving'),
+      history(52, 'done', '2026-10-02T12:00:00Z'),
+      history(53, 'refused', '2026-10-02T12:00:00Z'),
+      history(54, 'applying'),
+    ],
+  },
 ]
 
 /** The tables into which the API inserts. */
@@ -204,7 +241,11 @@ export const BORN_BY_API = [
   'api_keys',
   'audit_entries',
   'idempotency_records',
-  'prices',
+  'import_accounts',
+  'import_events',
+  'import_failures',
+  'import_prices',
+  'imports',
   'products',
   'stripe_customers',
 ]
@@ -224,4 +265,42 @@ export const API_MAY_CHANGE = [
   'api_keys.revoked_at',
   'vendor_settings.issuer',
   'vendor_settings.series',
+]
+
+/** What the API may not do: the rest of the world does it, or a function that checks. */
+export const FORBIDDEN_TO_API: readonly [what: string, sql: string][] = [
+  ['finalize an invoice', `UPDATE invoices SET finalized_at = now() WHERE id = '${ID.draft}'`],
+  ['mark one paid', `UPDATE invoice_states SET status = 'paid'`],
+  ['update a license', `UPDATE licenses SET revoked_at = now() WHERE id = '${ID.firstLicense}'`],
+  ['end an action', `UPDATE actions SET status = 'done', ended_at = now()`],
+  ['read the next number', 'SELECT next FROM number_series'],
+  ['take a number', `UPDATE number_series SET next = next + 1`],
+  ['read the webhooks', 'SELECT * FROM stripe_events'],
+  ['rewrite a job', `UPDATE staged_jobs SET payload = '{}'`],
+  ['lift a hold', `UPDATE holds SET until = since`],
+  ['take a license out of a hold', `DELETE FROM hold_members`],
+  ['open a closed month', 'DELETE FROM closed_months'],
+  ['change a price', 'UPDATE prices SET monthly_amount = 0'],
+  ['apply an import past its function', `UPDATE imports SET status = 'applying'`],
+  ['read the histories that were sent', 'SELECT * FROM import_events'],
+  ['read the accounts that were sent', 'SELECT * FROM import_accounts'],
+  ['read the prices that were sent', 'SELECT * FROM import_prices'],
+  ['take back a failure', 'DELETE FROM import_failures'],
+]
+
+/** Tables into which the API inserts nothing, not even for an operator. */
+export const NOT_BORN_BY_API = [
+  'payments',
+  'usage_days',
+  'counted_days',
+  'closed_months',
+  'invoices',
+  'invoice_lines',
+  'licenses',
+  'documents',
+  'messages',
+  'prices',
+  'holds',
+  'hold_members',
+  'import_targets',
 ]

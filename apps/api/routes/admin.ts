@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { createAccount, updateAccount } from '../../../jobs/accounts/accounts.store.ts'
 import { audit } from '../../../jobs/kit/audit.ts'
 import { typedText } from '../../../jobs/licenses/actions/inputs.ts'
+import { defaultAutopayCap } from '../../../jobs/rules/invoice-plan.ts'
 import { dayOf } from '../../../jobs/rules/period.ts'
 import { fromPublicId, newId, toPublicId } from '../../adapters/ids.ts'
 import { countAccounts, readAccount, readAccounts } from '../account-reader.ts'
@@ -14,9 +15,6 @@ import { accountShape } from './account.ts'
 
 const words = { audience: 'operator', tag: 'Operators' } as const
 const adminAccount = accountShape.omit({ balance: true, past_due: true, gates: true }).meta({ id: 'AdminAccount' })
-
-/** Without an autopay cap of its own an account gets its currency's; a currency without one has none (api.md). */
-const DEFAULT_CAP: Record<string, bigint> = { usd: 400_000n }
 
 const terms = {
   autopay_cap: z.int().min(0).nullable().optional().meta({ description: 'Minor units; null: no cap; 0: always send.' }),
@@ -54,7 +52,7 @@ const create = defineRoute({
   async write(tx, { services, body, caller }) {
     const at = await services.clock.now()
     const id = newId()
-    const cap = body.autopay_cap === undefined ? (DEFAULT_CAP[body.currency] ?? null) : body.autopay_cap
+    const cap = body.autopay_cap === undefined ? defaultAutopayCap(body.currency) : body.autopay_cap
     const created = await createAccount(tx, {
       id,
       at,

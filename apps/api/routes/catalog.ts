@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { readSettings, saveSettings } from '../../../jobs/accounts/accounts.store.ts'
-import { createPrice, createProduct, productId, touchesClosedMonth } from '../../../jobs/accounts/products.store.ts'
+import { createProduct, productId, setPrice, type NewPrice } from '../../../jobs/accounts/products.store.ts'
 import { audit } from '../../../jobs/kit/audit.ts'
+import type { Tx } from '../../../jobs/kit/ports.ts'
 import { typedText } from '../../../jobs/licenses/actions/inputs.ts'
 import { newId, toPublicId } from '../../adapters/ids.ts'
 import { readAccount } from '../account-reader.ts'
@@ -80,6 +81,7 @@ const priceShape = z
     monthly_amount: z.string(),
     effective_from: z.string(),
     ends_on: z.string().nullable(),
+    bill_while_paused: z.boolean(),
     account: z.string().nullable(),
   })
   .meta({ id: 'Price' })
@@ -93,6 +95,7 @@ const priceBody = z
     effective_from: day,
     account: idField('account').optional(),
     ends_on: day.optional(),
+    bill_while_paused: z.boolean().default(false).meta({ description: 'Whether full days paused are billed.' }),
   })
   .refine((price) => price.ends_on === undefined || price.ends_on > price.effective_from, {
     path: ['ends_on'],
@@ -100,38 +103,49 @@ const priceBody = z
   })
   .meta({ id: 'CreatePrice' })
 
+const wrong = (status: number, code: string, path: string, message: string): Problem =>
+  new Problem(status, code, `${path} ${message}.`, [{ path, message }])
+
+/** @throws Problem when the product or the account is not known, or the currency not the account's */
+async function readyPrice(tx: Tx, body: z.infer<typeof priceBody>, at: Date): Promise<NewPrice> {
+  const product = await productId(tx, body.product)
+  if (!product) throw wrong(422, 'unknown_product', 'product', 'is not a known product')
+  const account = body.account === undefined ? null : await readAccount(tx, body.account)
+  if (body.account !== undefined && !account) throw wrong(422, 'unknown_account', 'account', 'is not a known account')
+  if (account && account.view.currency !== body.currency) {
+    throw wrong(422, 'currency_mismatch', 'currency', `is not the account's, which is ${account.view.currency}`)
+  }
+  return {
+    id: newId(),
+    productId: product,
+    accountId: body.account ?? null,
+    currency: body.currency,
+    model: body.model,
+    monthlyAmount: body.monthly_amount,
+    effectiveFrom: body.effective_from,
+    endsOn: body.ends_on ?? null,
+    billWhilePaused: body.bill_while_paused,
+    at,
+    jobId: newId(),
+  }
+}
+
 const addPrice = defineRoute({
   ...words,
   method: 'post',
   path: '/v1/admin/prices',
   summary: 'Set a price from a day on',
-  description: 'For everybody, or for one account. A price that would change a closed month is refused.',
+  description:
+    'For everybody, or for one account. Drafts that it changes are drawn anew; an invoiced month is refused.',
   body: priceBody,
   responses: { 201: { description: 'The price.', schema: priceShape } },
   async write(tx, { services, body, caller }) {
-    const product = await productId(tx, body.product)
-    const wrong = (status: number, code: string, path: string, message: string) =>
-      new Problem(status, code, `${path} ${message}.`, [{ path, message }])
-    if (!product) throw wrong(422, 'unknown_product', 'product', 'is not a known product')
-    const account = body.account === undefined ? null : await readAccount(tx, body.account)
-    if (body.account !== undefined && !account) throw wrong(422, 'unknown_account', 'account', 'is not a known account')
-    if (account && account.view.currency !== body.currency)
-      throw wrong(422, 'currency_mismatch', 'currency', `is not the account's, which is ${account.view.currency}`)
     const at = await services.clock.now()
-    const price = {
-      id: newId(),
-      productId: product,
-      accountId: body.account ?? null,
-      currency: body.currency,
-      model: body.model,
-      monthlyAmount: body.monthly_amount,
-      effectiveFrom: body.effective_from,
-      endsOn: body.ends_on ?? null,
-      at,
-    }
-    if (await touchesClosedMonth(tx, price))
-      throw wrong(409, 'month_closed', 'effective_from', 'lies in a month that is closed')
-    if (!(await createPrice(tx, price))) throw wrong(409, 'price_exists', 'effective_from', 'has a price already')
+    const price = await readyPrice(tx, body, at)
+    const verdict = await setPrice(tx, price)
+    if (verdict === 'month_closed')
+      throw wrong(409, 'month_closed', 'effective_from', 'lies in a month that is invoiced already')
+    if (verdict !== 'created') throw wrong(409, 'price_exists', 'effective_from', 'has a price already')
     await audit(tx, [
       {
         accountId: price.accountId,
@@ -154,6 +168,7 @@ const addPrice = defineRoute({
         monthly_amount: body.monthly_amount,
         effective_from: body.effective_from,
         ends_on: price.endsOn,
+        bill_while_paused: price.billWhilePaused,
         account: accountId && toPublicId('account', accountId),
       },
     }

@@ -8,6 +8,7 @@ import { decodeCursor, page } from '../paging.ts'
 import { notFound, Problem } from '../problem.ts'
 import { defineRoute } from '../route.ts'
 import { idParam, listOf, pageQuery, cursorInstant } from '../schemas.ts'
+import { waitingMonth, waitingMonths } from '../waiting-months.ts'
 
 const words = { audience: 'operator', tag: 'Operators' } as const
 
@@ -126,11 +127,15 @@ const billingRuns = defineRoute({
   path: '/v1/admin/billing-runs',
   summary: 'How far each month has come',
   responses: {
-    200: { description: 'Newest month first, two years at most.', schema: z.object({ data: z.array(run) }) },
+    200: {
+      description: 'Newest month first, two years at most; and the months that have ended and wait to be closed.',
+      schema: z.object({ data: z.array(run), waiting: z.array(waitingMonth), waiting_total: z.int() }),
+    },
   },
   async handle({ services }) {
-    const data = await services.db.withOperator(
-      (tx) => tx.$queryRaw<z.infer<typeof run>[]>`
+    const now = await services.clock.now()
+    return await services.db.withOperator(async (tx) => {
+      const data = await tx.$queryRaw<z.infer<typeof run>[]>`
         SELECT to_char(m.month, 'YYYY-MM') AS month, count(*)::int AS closed,
                count(i.id) FILTER (WHERE i.finalized_at IS NULL)::int AS drafts, count(i.parked_reason)::int AS parked,
                count(i.finalized_at)::int AS finalized, count(*) FILTER (WHERE s.status = 'open')::int AS open,
@@ -141,9 +146,10 @@ const billingRuns = defineRoute({
         FROM closed_months m
         LEFT JOIN invoices i ON i.account_id = m.account_id AND i.period_start = m.month AND i.kind = 'usage'
         LEFT JOIN invoice_states s ON s.invoice_id = i.id
-        GROUP BY m.month ORDER BY m.month DESC LIMIT 24`,
-    )
-    return { status: 200, body: { data } }
+        GROUP BY m.month ORDER BY m.month DESC LIMIT 24`
+      const waiting = await waitingMonths(tx, now)
+      return { status: 200, body: { data, waiting: waiting.data, waiting_total: waiting.total } }
+    })
   },
 })
 

@@ -12,7 +12,8 @@ export const typedText = (max: number) =>
 
 const SITE_URL_MAX = 2_000
 
-const siteUrl = z
+/** The address of a site, in one spelling. */
+export const siteAddress = z
   .string()
   .trim()
   .max(SITE_URL_MAX)
@@ -35,7 +36,11 @@ const siteUrl = z
   })
 
 export const siteWords = z
-  .strictObject({ url: siteUrl.optional(), external_id: typedText(200).optional(), client: typedText(200).optional() })
+  .strictObject({
+    url: siteAddress.optional(),
+    external_id: typedText(200).optional(),
+    client: typedText(200).optional(),
+  })
   .refine((site) => site.url !== undefined || site.external_id !== undefined, 'needs url or external_id')
   .meta({ id: 'SiteReference', description: 'A site, by its address or by your own id for it; created when unknown.' })
 

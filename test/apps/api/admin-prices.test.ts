@@ -1,6 +1,6 @@
 // Products and prices, and the line in the audit log of every change: the rest of admin.test.ts.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { act, createProduct, createWorld, type Answer, type World } from '../../support/world.ts'
+import { act, createProduct, createWorld, type Answer, type TestAccount, type World } from '../../support/world.ts'
 import { asSuperuser, expectProblem, recorded, unknownId } from './support.ts'
 
 let world: World
@@ -88,6 +88,7 @@ describe('prices', () => {
         monthly_amount: '24.950000',
         effective_from: '2027-01-01',
         ends_on: null,
+        bill_while_paused: false,
         account: null,
       },
     ])
@@ -140,23 +141,80 @@ describe('prices', () => {
     expect(await shown()).toMatchObject({ own: false, monthly_amount: '10', list_monthly_amount: '10' })
   })
 
-  it('a price that would change a closed month is refused', async () => {
-    const closed = await createWorld('2026-10-01T12:00:00Z')
-    try {
-      await createProduct(closed, 'backup', '10.00')
-      const account = await closed.account({ card_required: false })
-      await act(closed, account, '/v1/licenses', { product: 'backup' })
-      await closed.at('2026-11-01T12:00:00Z')
-      await closed.tick()
-      const set = (effective_from: string) =>
-        closed.call('POST', '/v1/admin/prices', {
-          body: { product: 'backup', currency: 'usd', model: 'per_day', monthly_amount: '1', effective_from },
-        })
-      expectProblem(await set('2026-10-31'), 409, 'month_closed', 'effective_from')
-      expect((await set('2026-11-01')).status).toBe(201)
-    } finally {
-      await closed.close()
+  it('are for full days paused as well, where that is asked for', async () => {
+    const later = { effective_from: '2027-03-01' }
+    const { status, body } = await price({ ...later, bill_while_paused: true })
+    expect([status, body.bill_while_paused]).toEqual([201, true])
+    const known = await asSuperuser<{ billed: boolean; day: string }>(
+      world,
+      `SELECT bill_while_paused AS billed, to_char(effective_from, 'YYYY-MM-DD') AS day FROM prices
+       WHERE account_id IS NULL AND currency = 'usd' AND effective_from IN ('2027-01-01', '2027-03-01') ORDER BY 2`,
+    )
+    expect(known).toEqual([
+      { billed: false, day: '2027-01-01' },
+      { billed: true, day: '2027-03-01' },
+    ])
+  })
+})
+
+describe('a price for days that are over', () => {
+  let closed: World
+  let account: TestAccount
+  beforeAll(async () => {
+    closed = await createWorld('2026-10-01T12:00:00Z')
+    await createProduct(closed, 'backup', '10.00')
+    account = await closed.account({ card_required: false })
+    await act(closed, account, '/v1/licenses', { product: 'backup' })
+    await closed.at('2026-11-01T12:00:00Z')
+    await closed.tick()
+  })
+  afterAll(() => closed.close())
+
+  const set = (effective_from: string, monthly_amount: string, fields: object = {}) => {
+    const body = { product: 'backup', currency: 'usd', model: 'per_day', effective_from, monthly_amount, ...fields }
+    return closed.call('POST', '/v1/admin/prices', { body })
+  }
+  const shown = async () => {
+    const [invoice, ...others] = (await closed.call('GET', '/v1/invoices', { key: account.key })).body.data
+    expect(others).toEqual([])
+    const lines = invoice.lines.map((line: { quantity: number; amount: { amount: number } }) => [
+      line.quantity,
+      line.amount.amount,
+    ])
+    return { id: invoice.id, status: invoice.status, total: invoice.total.amount, lines }
+  }
+
+  it('in a month that is a draft: it is drawn anew by the next close, and stays the same draft', async () => {
+    const before = await shown()
+    // 31 × 10.00 × 12/365 = 10.1917… → 10.19
+    expect(before).toMatchObject({ status: 'draft', total: 1019, lines: [[31, 1019]] })
+    expect((await set('2026-10-31', '365.00')).status).toBe(201)
+    await closed.drain()
+    // 30 × 10.00 × 12/365 = 9.8630… → 9.86, and 1 × 365.00 × 12/365 = 12.00
+    const lines = [
+      [30, 986],
+      [1, 1200],
+    ]
+    const after = { id: before.id, status: 'draft', total: 2186, lines }
+    expect(await shown()).toEqual(after)
+    expect((await set('2026-10-01', '7.30', { account: account.id })).status).toBe(201)
+    await closed.drain()
+    // 31 × 7.30 × 12/365 = 7.44
+    expect(await shown()).toEqual({ ...after, total: 744, lines: [[31, 744]] })
+  })
+
+  it('in a month that is invoiced: refused, and nothing changes', async () => {
+    await closed.at('2026-11-03T12:00:00Z')
+    await closed.tick()
+    const invoiced = await shown()
+    expect(invoiced).toMatchObject({ status: 'open', total: 744 })
+    const before = await recorded(closed)
+    for (const fields of [{}, { account: account.id }, { ends_on: '2026-11-01' }]) {
+      expectProblem(await set('2026-10-30', '1', fields), 409, 'month_closed', 'effective_from')
     }
+    expect(await recorded(closed)).toEqual(before)
+    expect(await shown()).toEqual(invoiced)
+    expect((await set('2026-11-01', '1')).status).toBe(201)
   })
 })
 

@@ -2,7 +2,7 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { expectProblem, send, type RawRequest } from './support.ts'
-import { account, keepWorldUntouched, license, world } from './untouched-world.ts'
+import { account, history, keepWorldUntouched, license, world } from './untouched-world.ts'
 
 keepWorldUntouched()
 
@@ -85,6 +85,15 @@ describe('a body too large, of another type, or wrapped in another way', () => {
     const large = JSON.stringify({ name: 'x'.repeat(110_000) })
     expectProblem(await admin('accounts', large), 413, 'body_too_large')
     expectProblem(await world.call('PUT', '/v1/company', { key: account.key, body: large }), 413, 'body_too_large')
+  })
+
+  it('rows of an import may be more, for operators alone', async () => {
+    const path = `/v1/admin/imports/${history}/rows`
+    const rows = { file: 'events.csv', columns: ['at'], rows: [], more: 'x'.repeat(2_000_000) }
+    expectProblem(await world.call('POST', path, { body: rows }), 400, 'invalid_request', 'more')
+    expectProblem(await world.call('POST', path, { body: rows, key: account.key }), 403, 'forbidden')
+    const answer = await world.call('POST', path, { body: JSON.stringify({ more: 'x'.repeat(4_200_000) }) })
+    expectProblem(answer, 413, 'body_too_large')
   })
 
   it('something that only claims to be compressed', async () => {

@@ -2,9 +2,11 @@
 import { describe, expect, it } from 'vitest'
 import { routes } from '../../../apps/api/app.ts'
 import { expectProblem, unknownId } from './support.ts'
-import { account, keepWorldUntouched, license, world } from './untouched-world.ts'
+import { account, history, keepWorldUntouched, license, world } from './untouched-world.ts'
 
 keepWorldUntouched()
+
+const PRICE_COLUMNS = ['product', 'name', 'family', 'currency', 'model', 'monthly_amount', 'effective_from', 'account']
 
 const get = (path: string, key = account.key) => world.call('GET', path, { key })
 
@@ -16,8 +18,10 @@ describe('queries', () => {
     '/v1/admin/accounts',
     '/v1/admin/products',
     '/v1/admin/jobs',
+    '/v1/admin/imports/{id}/failures',
   ]
-  const ask = (path: string) => get(path, path.startsWith('/v1/admin') ? world.operatorKey : account.key)
+  const ask = (path: string) =>
+    get(path.replace('{id}', history), path.startsWith('/v1/admin') ? world.operatorKey : account.key)
 
   it('every list there is, is asked', () => {
     const paged = routes.filter((route) => route.query?.safeParse({ limit: '1', cursor: 'x' }).success)
@@ -55,6 +59,8 @@ describe('queries', () => {
       place({}),
       place([]),
       place(['x', 'y', 'z']),
+      place(['x', '9999999999', 'z']),
+      place(['x', '-1', 'z']),
       place([1]),
       place([null]),
       place([{ not: '' }]),
@@ -100,6 +106,8 @@ describe('queries', () => {
     for (const path of ['/v1/account', `/v1/licenses/${license}`, '/v1/licenses/counts', '/v1/company', '/v1/prices']) {
       expectProblem(await get(`${path}?expand=account`), 400, 'invalid_request', 'expand')
     }
+    const shown = await get(`/v1/admin/imports/${history}?expand=rows`, world.operatorKey)
+    expectProblem(shown, 400, 'invalid_request', 'expand')
   })
 })
 
@@ -142,6 +150,18 @@ describe('paths and methods', () => {
       expectProblem(await get(`/v1/licenses/${id}`), 404, 'not_found')
       const revoked = await world.call('POST', `/v1/licenses/${id}/revoke`, { key: account.key })
       expectProblem(revoked, 404, 'not_found')
+    }
+  })
+
+  it('an import that cannot be, or that nobody began, is none', async () => {
+    const { operatorKey: key } = world
+    for (const id of ['imp_1', '1', unknownId('import'), license, license.replace('lic_', 'imp_')]) {
+      for (const path of [`/v1/admin/imports/${id}`, `/v1/admin/imports/${id}/failures`]) {
+        expectProblem(await get(path, key), 404, 'not_found')
+      }
+      expectProblem(await world.call('POST', `/v1/admin/imports/${id}/apply`), 404, 'not_found')
+      const body = { file: 'prices.csv', columns: PRICE_COLUMNS, rows: [] }
+      expectProblem(await world.call('POST', `/v1/admin/imports/${id}/rows`, { body }), 404, 'not_found')
     }
   })
 

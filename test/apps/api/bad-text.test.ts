@@ -1,7 +1,7 @@
 // Texts and addresses that are none: the rest of bad-input.test.ts.
 import { describe, it } from 'vitest'
 import { expectProblem, send } from './support.ts'
-import { account, keepWorldUntouched, license, world } from './untouched-world.ts'
+import { account, history, keepWorldUntouched, license, world } from './untouched-world.ts'
 
 keepWorldUntouched()
 
@@ -116,6 +116,8 @@ describe('texts of the wrong length or kind', () => {
     ['ends_on', '2026-12-31'],
     ['ends_on', '2027-01-01'],
     ['ends_on', '2027-13-01'],
+    ['bill_while_paused', 'yes'],
+    ['bill_while_paused', null],
     ['account', 'lic_1'],
     ['account', 'acct_1'],
   ])('a price whose %s is %j', async (field, value) => {
@@ -128,6 +130,43 @@ describe('texts of the wrong length or kind', () => {
       [field]: value,
     }
     expectProblem(await world.call('POST', '/v1/admin/prices', { body: price }), 400, 'invalid_request', field)
+  })
+})
+
+describe('an import', () => {
+  it.each(['', '2026', '2026-13', '2026-00', '2026-9', '1969-12', '2026-09-01', ' 2026-09', '0000-01'])(
+    'billed from %j, which is no month',
+    async (bill_from) => {
+      const answer = await world.call('POST', '/v1/admin/imports', { body: { bill_from } })
+      expectProblem(answer, 400, 'invalid_request', 'bill_from')
+    },
+  )
+
+  it('billed from a month that has not come', async () => {
+    const answer = await world.call('POST', '/v1/admin/imports', { body: { bill_from: '2026-11' } })
+    expectProblem(answer, 422, 'future_month', 'bill_from')
+  })
+
+  const COLUMNS = ['product', 'name', 'family', 'currency', 'model', 'monthly_amount', 'effective_from', 'account']
+  const row = [2, 'legacy', 'Legacy', 'test', 'usd', 'per_day', '5.00', '2026-01-01', '']
+  it.each([
+    ['of a file there is none of', { file: 'sites.csv' }, 'file'],
+    ['that lack a column', { columns: COLUMNS.slice(1), rows: [row.slice(0, 8)] }, 'columns'],
+    ['with a column nobody knows', { columns: [...COLUMNS, 'vat'], rows: [[...row, '']] }, 'columns'],
+    ['with a column twice', { columns: [...COLUMNS, 'name'], rows: [[...row, 'Legacy']] }, 'columns'],
+    ['with a cell too few', { rows: [row, row.slice(0, 8)] }, 'rows.1'],
+    ['with a cell too many', { rows: [[...row, '']] }, 'rows.0'],
+    ['without a line number', { rows: [[]] }, 'rows.0.0'],
+    ['on line 0', { rows: [[0, ...row.slice(1)]] }, 'rows.0.0'],
+    ['on half a line', { rows: [[1.5, ...row.slice(1)]] }, 'rows.0.0'],
+    ['on a line no file has', { rows: [[2_000_000_001, ...row.slice(1)]] }, 'rows.0.0'],
+    ['with a number for a text', { rows: [row.map(() => 2)] }, 'rows.0.1'],
+    ['with a cell far too long', { rows: [[2, 'x'.repeat(10_001), ...row.slice(2)]] }, 'rows.0.1'],
+    ['too many at once', { rows: Array.from({ length: 5_001 }, () => row) }, 'rows'],
+    ['with a word nobody knows', { dry_run: true }, 'dry_run'],
+  ])('rows %s', async (_, fields, path) => {
+    const body = { file: 'prices.csv', columns: COLUMNS, rows: [row], ...fields }
+    expectProblem(await world.call('POST', `/v1/admin/imports/${history}/rows`, { body }), 400, 'invalid_request', path)
   })
 })
 

@@ -1,7 +1,7 @@
 // A value of another type, in every field there is: the rest of bad-input.test.ts.
 import { describe, expect, it } from 'vitest'
 import { expectProblem } from './support.ts'
-import { account, keepWorldUntouched, license, world } from './untouched-world.ts'
+import { account, history, keepWorldUntouched, license, world } from './untouched-world.ts'
 
 keepWorldUntouched()
 
@@ -34,7 +34,10 @@ describe('something else than a text, a number or a yes, in every field', () => 
       monthly_amount: '1',
       effective_from: '2027-01-01',
       ends_on: '2027-02-01',
+      bill_while_paused: true,
     },
+    import: { bill_from: '2026-09' },
+    rows: { file: 'prices.csv', columns: ['product'], rows: [[2, 'backup']] },
     settings: { issuer: { name: 'x', address: ['x'], tax_ids: ['x'], support: 'x' }, series: 'X' },
     self: { autopay: true, billing_email: 'a@a.example', po_number: '1' },
     cards: { primary: true, return_url: 'https://a.example' },
@@ -45,6 +48,8 @@ describe('something else than a text, a number or a yes, in every field', () => 
     account: (body) => admin('accounts', body),
     product: (body) => admin('products', body),
     price: (body) => admin('prices', body),
+    import: (body) => admin('imports', body),
+    rows: (body) => admin(`imports/${history}/rows`, body),
     settings: (body) => admin('settings', body, 'PUT'),
     self: (body) => world.call('PATCH', '/v1/account', { key: account.key, body }),
     cards: (body) => world.call('POST', '/v1/payment-methods/setup', { key: account.key, body }),

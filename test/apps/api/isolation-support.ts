@@ -101,6 +101,12 @@ export const BODIES: Record<string, unknown> = {
     monthly_amount: '1',
     effective_from: '2027-01-01',
   },
+  'post /v1/admin/imports': { bill_from: '2026-09' },
+  'post /v1/admin/imports/{id}/rows': {
+    file: 'events.csv',
+    columns: ['at', 'account', 'license', 'event', 'product', 'site_url', 'site_external_id', 'client'],
+    rows: [[2, '2026-09-01T00:00:00Z', 'thief', 'thief', 'issue', 'backup', '', '', '']],
+  },
   'put /v1/admin/settings': { issuer: { name: 'thief', address: [], tax_ids: [], support: null }, series: 'X' },
 }
 

@@ -143,6 +143,15 @@ function check(method: string, path: string, answer: Answer): void {
     })
 }
 
+const beginImport = async (): Promise<string> =>
+  (await world.call('POST', '/v1/admin/imports', { body: { bill_from: '2026-09' } })).body.id
+
+function sendWrongRow(id: string): Promise<Answer> {
+  const columns = ['at', 'account', 'license', 'event', 'product', 'site_url', 'site_external_id', 'client']
+  const rows = [[2, 'yesterday', 'old-1', 'L-1', 'issue', 'backup', '', '', '']]
+  return world.call('POST', `/v1/admin/imports/${id}/rows`, { body: { file: 'events.csv', columns, rows } })
+}
+
 describe('what the API answers fits the document', () => {
   const own = () => ({ key: account.key })
   const calls: Record<string, () => Promise<Answer>> = {
@@ -161,6 +170,9 @@ describe('what the API answers fits the document', () => {
     'PATCH /v1/account': () => world.call('PATCH', '/v1/account', { ...own(), body: { po_number: null } }),
     'GET /v1/company': () => world.call('GET', '/v1/company', own()),
     'PUT /v1/company': () => world.call('PUT', '/v1/company', { ...own(), body: { name: 'A', country: 'US' } }),
+    'GET /v1/usage': () => world.call('GET', '/v1/usage', own()),
+    'GET /v1/usage/licenses.csv': () => world.call('GET', '/v1/usage/licenses.csv', own()),
+    'GET /v1/billing/estimate': () => world.call('GET', '/v1/billing/estimate', own()),
     'GET /v1/prices': () => world.call('GET', '/v1/prices', own()),
     'GET /v1/sites': () => world.call('GET', '/v1/sites', own()),
     'GET /v1/actions/{id}': () => world.call('GET', `/v1/actions/${action}`, own()),
@@ -200,6 +212,16 @@ describe('what the API answers fits the document', () => {
       return await world.call('POST', `/v1/admin/jobs/${body.data[0].id}/retry`)
     },
     'GET /v1/admin/billing-runs': () => world.call('GET', '/v1/admin/billing-runs'),
+    'POST /v1/admin/imports': () => world.call('POST', '/v1/admin/imports', { body: { bill_from: '2026-09' } }),
+    'POST /v1/admin/imports/{id}/rows': async () => await sendWrongRow(await beginImport()),
+    'POST /v1/admin/imports/{id}/apply': async () =>
+      await world.call('POST', `/v1/admin/imports/${await beginImport()}/apply`),
+    'GET /v1/admin/imports/{id}': async () => await world.call('GET', `/v1/admin/imports/${await beginImport()}`),
+    'GET /v1/admin/imports/{id}/failures': async () => {
+      const id = await beginImport()
+      await sendWrongRow(id)
+      return await world.call('GET', `/v1/admin/imports/${id}/failures`)
+    },
     'GET /v1/admin/settings': () => world.call('GET', '/v1/admin/settings'),
     'PUT /v1/admin/settings': () =>
       world.call('PUT', '/v1/admin/settings', {

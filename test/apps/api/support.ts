@@ -37,6 +37,12 @@ const WRITTEN = [
   'payment_methods',
   'stripe_events',
   'audit_entries',
+  'imports',
+  'import_accounts',
+  'import_prices',
+  'import_events',
+  'import_targets',
+  'import_failures',
 ]
 
 /** How many rows each table has that a request could write to, and what they say. */

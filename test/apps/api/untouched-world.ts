@@ -7,6 +7,8 @@ export let world: World
 export let account: TestAccount
 /** The public id of the account's one license. */
 export let license: string
+/** The public id of an import that waits for its rows. */
+export let history: string
 /** All that was recorded before the test. */
 export let before: Record<string, string>
 
@@ -17,6 +19,7 @@ export function keepWorldUntouched(): void {
     await createProduct(world, 'backup', '10.00')
     account = await world.account({ card_required: false })
     license = (await act(world, account, '/v1/licenses', { product: 'backup' })).result.licenses[0].id
+    history = (await world.call('POST', '/v1/admin/imports', { body: { bill_from: '2026-09' } })).body.id
   })
   beforeEach(async () => void (before = await recorded(world)))
   afterEach(async () => expect(await recorded(world)).toEqual(before))

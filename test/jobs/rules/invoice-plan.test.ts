@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { UsageSpan } from '../../../jobs/rules/rating.ts'
 import {
   collectionFor,
   countsDiffer,
@@ -78,22 +79,40 @@ describe('the number of an invoice', () => {
 })
 
 describe('the second count', () => {
-  const count = (days: Record<string, bigint>): Map<string, bigint> => new Map(Object.entries(days))
+  const FIRST = ['2026-03-01']
+  const count = (days: Record<string, bigint>, from = '2026-03-01', pausedDays = 0n): UsageSpan[] =>
+    Object.entries(days).map(([productId, days]) => ({ productId, from, to: '2026-03-31', days, pausedDays }))
 
   it('agrees when each product has the same days', () => {
-    expect(countsDiffer(count({ a: 31n, b: 4n }), count({ b: 4n, a: 31n }))).toEqual([])
-    expect(countsDiffer(count({}), count({}))).toEqual([])
+    expect(countsDiffer(count({ a: 31n, b: 4n }), count({ b: 4n, a: 31n }), FIRST)).toEqual([])
+    expect(countsDiffer(count({}), count({}), FIRST)).toEqual([])
   })
 
   it('agrees on a product without days, whether or not it is listed', () => {
-    expect(countsDiffer(count({ a: 31n, b: 0n }), count({ a: 31n }))).toEqual([])
+    expect(countsDiffer(count({ a: 31n, b: 0n }), count({ a: 31n }), FIRST)).toEqual([])
   })
 
   it('names each product that differs, also one that only one count knows, in order', () => {
-    expect(countsDiffer(count({ d: 1n, b: 30n, c: 5n }), count({ b: 31n, c: 5n, a: 2n }))).toEqual(['a', 'b', 'd'])
+    const [first, second] = [count({ d: 1n, b: 30n, c: 5n }), count({ b: 31n, c: 5n, a: 2n })]
+    expect(countsDiffer(first, second, FIRST)).toEqual(['a', 'b', 'd'])
   })
 
   it('is not satisfied by a sum that agrees', () => {
-    expect(countsDiffer(count({ a: 10n, b: 20n }), count({ a: 20n, b: 10n }))).toEqual(['a', 'b'])
+    expect(countsDiffer(count({ a: 10n, b: 20n }), count({ a: 20n, b: 10n }), FIRST)).toEqual(['a', 'b'])
+  })
+
+  it('is not satisfied by days that moved across a price break, nor by paused days that differ', () => {
+    const breaks = ['2026-03-01', '2026-03-11']
+    const early = [...count({ a: 10n }), ...count({ a: 20n }, '2026-03-11')]
+    const late = [...count({ a: 11n }), ...count({ a: 19n }, '2026-03-11')]
+    expect(countsDiffer(early, late, breaks)).toEqual(['a'])
+    expect(countsDiffer(early, late, FIRST)).toEqual([])
+    expect(countsDiffer(count({ a: 10n }, '2026-03-01', 3n), count({ a: 10n }, '2026-03-01', 2n), FIRST)).toEqual(['a'])
+  })
+
+  it('takes a span of days within a break for the break itself', () => {
+    expect(
+      countsDiffer(count({ a: 10n }, '2026-03-12'), count({ a: 10n }, '2026-03-11'), ['2026-03-01', '2026-03-11']),
+    ).toEqual([])
   })
 })

@@ -21,19 +21,19 @@ function price(monthlyAmount: string, changes: Partial<Price> = {}): Price {
     monthlyAmount,
     effectiveFrom: '2020-01-01',
     endsOn: null,
+    billWhilePaused: false,
     ...changes,
   }
 }
 
-const used = (days: number, from = '2026-03-01', to = '2026-03-31', productId = 'backup'): UsageSpan => ({
-  productId,
-  from,
-  to,
-  days: BigInt(days),
-})
+const MARCH = { first: '2026-03-01', last: '2026-03-31' }
+/** @param _to for the reader: a span ends before the next price break */
+const used = (days: number, from = MARCH.first, _to = MARCH.last, productId = 'backup'): UsageSpan => {
+  return { productId, from, days: BigInt(days), pausedDays: 0n }
+}
 
 function linesOf(usage: readonly UsageSpan[], prices: readonly Price[]): readonly Line[] {
-  const rated = rate(usage, prices)
+  const rated = rate(usage, prices, MARCH)
   if (!rated.ok) throw new Error(`not rated: ${rated.reason}`)
   return rated.lines
 }
@@ -200,17 +200,22 @@ describe('usage that cannot be priced', () => {
   it('bills nothing and names the product and the first day without a price', () => {
     const dear = price('10.00', { effectiveFrom: '2026-03-16' })
     const usage = [used(16, '2026-03-16', '2026-03-31'), used(15, '2026-03-01', '2026-03-15')]
-    expect(rate(usage, [dear])).toEqual({ ok: false, reason: 'no_price', productId: 'backup', day: '2026-03-01' })
+    expect(rate(usage, [dear], MARCH)).toEqual({
+      ok: false,
+      reason: 'no_price',
+      productId: 'backup',
+      day: '2026-03-01',
+    })
   })
 
   it('is refused as a whole, though all else has a price', () => {
     const usage = [used(31), used(31, '2026-03-01', '2026-03-31', 'search')]
-    expect(rate(usage, [price('10.00')])).toMatchObject({ ok: false, reason: 'no_price', productId: 'search' })
+    expect(rate(usage, [price('10.00')], MARCH)).toMatchObject({ ok: false, reason: 'no_price', productId: 'search' })
   })
 
   it('is refused where the price is not by the day', () => {
     const peak = price('10.00', { model: 'high_water_mark' })
-    expect(rate([used(31)], [peak])).toMatchObject({ ok: false, reason: 'model_mismatch', productId: 'backup' })
+    expect(rate([used(31)], [peak], MARCH)).toMatchObject({ ok: false, reason: 'model_mismatch', productId: 'backup' })
   })
 })
 
@@ -266,8 +271,8 @@ describe('any month', () => {
       buckets.set(key, {
         productId: span.productId,
         from: known && known.from < span.from ? known.from : span.from,
-        to: known && known.to > span.to ? known.to : span.to,
         days: span.days + (known?.days ?? 0n),
+        pausedDays: 0n,
       })
     }
     return [...buckets.values()]
@@ -291,7 +296,7 @@ describe('any month', () => {
         const first = (days * BigInt(daysBetween('2026-03-01', cut))) / 31n
         const whole = { ...used(0), days }
         const halves = [
-          { ...whole, to: cut, days: first },
+          { ...whole, days: first },
           { ...whole, from: addDays(cut, 1), days: days - first },
         ]
         expect(amountsOf(halves, [price(monthly)])).toEqual(amountsOf([whole], [price(monthly)]))
