@@ -1,0 +1,92 @@
+// A worker of the bench: a process of its own that performs real jobs with real ports, tells how long they took, how
+// many statements they sent and how much memory the process ever had.
+import pg from 'pg'
+import { connectDatabase } from '../../apps/adapters/database.ts'
+import { newId } from '../../apps/adapters/ids.ts'
+import { createLog } from '../../apps/adapters/log.ts'
+import { workStaged } from '../../apps/adapters/outbox.ts'
+import { catalog } from '../../jobs/catalog.ts'
+import { perform } from '../../jobs/kit/perform.ts'
+import type { Ports } from '../../jobs/kit/ports.ts'
+
+/** Performs a tick at an instant, then works all jobs of a name that are staged, one after another. */
+export interface Order {
+  readonly tick: string
+  readonly job: string
+  readonly at: string
+}
+export interface Worked {
+  /** Of the tick. */
+  readonly planMs: number
+  /** Of the jobs alone, without the tick. */
+  readonly ms: number
+  readonly jobs: readonly { reason: string; statements: number; ms: number }[]
+  readonly peakBytes: number
+}
+export type Answer = { readonly worked: Worked } | { readonly failed: string }
+
+let statements = 0
+const query = pg.Client.prototype.query
+pg.Client.prototype.query = function (this: pg.Client, ...given: unknown[]) {
+  statements += 1
+  return Reflect.apply(query, this, given)
+} as typeof query
+
+let now = new Date(0)
+const absent = (name: string): never =>
+  new Proxy(
+    {},
+    {
+      get: () => {
+        throw new Error(`the bench has no ${name}`)
+      },
+    },
+  ) as never
+const db = connectDatabase({ url: process.argv[2]! })
+const ports: Ports = {
+  db,
+  clock: { now: async () => now },
+  newId,
+  log: createLog({ name: 'bench', level: 'warn' }),
+  keys: absent('keys'),
+  stripe: absent('stripe'),
+  pdf: absent('printer'),
+  files: absent('files'),
+  mailer: absent('mailer'),
+}
+
+async function work({ tick, job, at }: Order): Promise<Worked> {
+  now = new Date(at)
+  const begun = performance.now()
+  const planned = await perform(catalog.get(tick)!, { at: now.toISOString() }, ports)
+  if (planned.kind !== 'done') throw new Error(`${tick} ended as ${planned.kind}`)
+  const planMs = performance.now() - begun
+  const staged = await db.prisma.stagedJob.findMany({
+    select: { id: true },
+    where: { name: job, finishedAt: null },
+    orderBy: { key: 'asc' },
+  })
+  const done: { id: string; statements: number; ms: number }[] = []
+  const start = performance.now()
+  for (const { id } of staged) {
+    const [before, since] = [statements, performance.now()]
+    await workStaged(id, db, ports)
+    done.push({ id, statements: statements - before, ms: performance.now() - since })
+  }
+  const ms = performance.now() - start
+  const ended = await db.prisma.stagedJob.findMany({ where: { name: job } })
+  const failed = ended.find(({ outcome }) => outcome !== 'done')
+  if (failed || ended.length !== done.length) throw new Error(`${job}: ${failed?.outcome} ${failed?.reason}`)
+  const reasons = new Map(ended.map(({ id, reason }) => [id, reason ?? '']))
+  const peakBytes = process.resourceUsage().maxRSS * 1024
+  return { planMs, ms, peakBytes, jobs: done.map(({ id, ...rest }) => ({ ...rest, reason: reasons.get(id)! })) }
+}
+
+process.on('message', (order: Order) => {
+  const answer = (what: Answer): void => void process.send!(what)
+  work(order).then(
+    (worked) => answer({ worked }),
+    (error: unknown) => answer({ failed: error instanceof Error ? error.stack! : String(error) }),
+  )
+})
+process.on('disconnect', () => void db.close().then(() => process.exit(0)))
