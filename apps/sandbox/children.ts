@@ -8,7 +8,7 @@ import { StartupError } from './startup-error.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** As in the Procfile: V8 would rather grow than collect, and rows by the thousand make garbage by the megabyte. */
-const MEMORY = ['--max-semi-space-size=4', '--max-old-space-size=512']
+export const MEMORY_FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=512']
 /** A cold start reads some thousand small files from a slow disk. */
 const READY_WITHIN_MS = 90_000
 /** After this a child that does not stop is killed: what it was doing is done again at the next start. */
@@ -45,7 +45,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     env: options.env,
     detached: true,
     stdio: ['ignore', log, log, 'ipc'],
-    execArgv: ['--disable-warning=ExperimentalWarning', ...MEMORY],
+    execArgv: ['--disable-warning=ExperimentalWarning', ...MEMORY_FLAGS],
   })
   closeSync(log)
   const exited = new Promise<string>((done) => child.once('exit', (code, signal) => done(signal ?? `code ${code}`)))

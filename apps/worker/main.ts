@@ -24,6 +24,7 @@ import { runProcess, type Running } from '../lifecycle.ts'
  */
 const CONCURRENCY: Record<string, number> = { usage: 2, imports: 2, documents: 2, payments: 8, licenses: 8 }
 const CONCURRENCY_ELSE = 4
+export const concurrencyOf = (queue: string): number => CONCURRENCY[queue] ?? CONCURRENCY_ELSE
 /** How soon work that the relay lost is found again. */
 const SWEEP_EVERY_MS = 1_000
 
@@ -63,7 +64,7 @@ export async function startWorker(config: WorkerConfig, names: readonly string[]
   await queue.keepSchedules(ticks.filter((tick) => worked.includes(tick.name.split('.')[0]!)))
   const workers = startWorkers(
     config.WORKER_DATABASE_URL,
-    new Map(worked.map((name) => [name, CONCURRENCY[name] ?? CONCURRENCY_ELSE])),
+    new Map(worked.map((name) => [name, concurrencyOf(name)])),
     { work: (id) => workStaged(id, db, ports), tick: (name, at) => stageTick(ports, name, at) },
     onError,
   )

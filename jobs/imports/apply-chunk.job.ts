@@ -117,7 +117,7 @@ async function applyAccounts(tx: Tx, ports: Ports, work: Chunk, known: readonly 
   await importSites(tx, id, chunk)
   await issueAll(tx, ports, work)
   await importPastAssignments(tx, id, chunk)
-  await importChanges(tx, id, chunk)
+  if (known.length > 0) await importChanges(tx, id, chunk)
   await auditImport(tx, id, chunk, actor)
   const late = facts.filter(({ accountId }) => known.includes(accountId))
   await openMonthsSince(tx, late)

@@ -1,7 +1,7 @@
 // The months' side of the invoices context: what is due to be closed, and the drafts that closing makes.
 // Writes closed_months, invoice_lines and invoice_claims.
 import type { Tx } from '../kit/ports.ts'
-import type { Day, Month } from '../rules/period.ts'
+import { addDays, type Day, type Month } from '../rules/period.ts'
 import type { Price, UsageSpan } from '../rules/rating.ts'
 import { ACCOUNTS_PER_CHUNK, lockAccounts, type AccountRange } from '../usage/usage.store.ts'
 import { deleteDraftRows, insertDraftRows, updateDraftRows, type Draft } from './invoices.store.ts'
@@ -86,7 +86,8 @@ export async function usageSpans(
       SELECT product_id, min(day) AS first_day, coalesce(min(day) FILTER (WHERE days > 0), min(day)) AS from_day,
              sum(days)::bigint AS days, sum(paused_days)::bigint AS paused_days
       FROM usage_days WHERE account_id = given.id AND day BETWEEN ${breaks[0]}::date AND ${last}::date
-      GROUP BY product_id, width_bucket(day::timestamp, ${breaks}::timestamp[])) AS sums
+      -- Each day's place among the breaks, looked up: searching for it costs twice the summing.
+      GROUP BY product_id, (${placesOf(breaks, last)}::int[])[day - ${breaks[0]}::date + 1]) AS sums
     ORDER BY given.id, product_id, first_day`
   const spans = new Map<string, UsageSpan[]>()
   for (const { accountId, ...span } of rows) {
@@ -95,6 +96,14 @@ export async function usageSpans(
     else spans.set(accountId, [span])
   }
   return spans
+}
+
+/** For every day of a period the number of the break it follows. */
+function placesOf(breaks: readonly Day[], last: Day): number[] {
+  const places: number[] = []
+  let place = 0
+  for (let day = breaks[0]!; day <= last; day = addDays(day, 1)) places.push(day === breaks[place] ? ++place : place)
+  return places
 }
 
 /** List prices and these accounts' own prices that may hold by `last`. */

@@ -111,16 +111,22 @@ export async function countDay(tx: Tx, order: CountOrder): Promise<number> {
 /** The licenses that were there that day: whether they were paused all of it, and as what they stood at its ends. */
 function aliveThatDay(order: CountOrder): Prisma.Sql {
   return Prisma.sql`
-    stood AS (
+    stood AS MATERIALIZED (
       SELECT DISTINCT account_id, license_id FROM past_assignments
       WHERE account_id = ANY(${order.accounts}::uuid[])
         AND assigned_at < ${order.endsAt}::timestamptz AND unassigned_at >= ${order.endsAt}::timestamptz
-    ), held AS (
+    ), held AS MATERIALIZED (
       SELECT m.account_id, m.license_id, range_agg(tstzrange(h.since, h.until)) AS spans
       FROM holds h JOIN hold_members m ON m.account_id = h.account_id AND m.hold_id = h.id
       WHERE h.account_id = ANY(${order.accounts}::uuid[])
         AND h.since < ${order.endsAt}::timestamptz AND (h.until IS NULL OR h.until >= ${order.startsAt}::timestamptz)
       GROUP BY m.account_id, m.license_id
+    ), lives AS MATERIALIZED (
+      -- Account by account (OFFSET 0 keeps it so): what an account costs is not to grow with everybody's licenses.
+      SELECT l.* FROM counted c CROSS JOIN LATERAL (
+        SELECT account_id, product_id, id, issued_at, revoked_at, assigned_at FROM licenses
+        WHERE account_id = c.account_id AND issued_at < ${order.endsAt}::timestamptz
+          AND (revoked_at IS NULL OR revoked_at >= ${order.startsAt}::timestamptz) OFFSET 0) AS l
     ), alive AS (
       SELECT l.account_id, l.product_id, l.issued_at, l.revoked_at,
              h.spans IS NOT NULL AND EXISTS (
@@ -135,12 +141,7 @@ function aliveThatDay(order: CountOrder): Prisma.Sql {
                  SELECT FROM unnest(h.spans) AS span
                  WHERE upper_inf(span) OR upper(span) >= ${order.endsAt}::timestamptz)) AS at_end,
              p.license_id IS NOT NULL OR coalesce(l.assigned_at < ${order.endsAt}::timestamptz, false) AS assigned
-      FROM counted c
-      -- Account by account (OFFSET 0 keeps it so): what an account costs is not to grow with everybody's licenses.
-      CROSS JOIN LATERAL (
-        SELECT account_id, product_id, id, issued_at, revoked_at, assigned_at FROM licenses
-        WHERE account_id = c.account_id AND issued_at < ${order.endsAt}::timestamptz
-          AND (revoked_at IS NULL OR revoked_at >= ${order.startsAt}::timestamptz) OFFSET 0) AS l
+      FROM lives l
       LEFT JOIN stood p ON p.account_id = l.account_id AND p.license_id = l.id
       LEFT JOIN held h ON h.account_id = l.account_id AND h.license_id = l.id
     )`

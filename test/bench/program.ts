@@ -1,15 +1,18 @@
 // A worker of the bench: a process of its own that performs real jobs with real ports, tells how long they took, how
 // many statements they sent and how much memory the process ever had.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import pg from 'pg'
 import { connectDatabase } from '../../apps/adapters/database.ts'
 import { newId } from '../../apps/adapters/ids.ts'
 import { createLog } from '../../apps/adapters/log.ts'
 import { workStaged } from '../../apps/adapters/outbox.ts'
+import { concurrencyOf } from '../../apps/worker/main.ts'
 import { catalog } from '../../jobs/catalog.ts'
+import { queueOf } from '../../jobs/kit/job.ts'
 import { perform } from '../../jobs/kit/perform.ts'
 import type { Ports } from '../../jobs/kit/ports.ts'
 
-/** Performs a tick at an instant, then works all jobs of a name that are staged, one after another. */
+/** Performs a tick at an instant, then works all jobs of a name that are staged, as many at once as a worker does. */
 export interface Order {
   readonly tick: string
   readonly job: string
@@ -25,10 +28,12 @@ export interface Worked {
 }
 export type Answer = { readonly worked: Worked } | { readonly failed: string }
 
-let statements = 0
+/** Statements sent, told apart by job. */
+const sent = new AsyncLocalStorage<{ statements: number }>()
 const query = pg.Client.prototype.query
 pg.Client.prototype.query = function (this: pg.Client, ...given: unknown[]) {
-  statements += 1
+  const job = sent.getStore()
+  if (job) job.statements += 1
   return Reflect.apply(query, this, given)
 } as typeof query
 
@@ -68,11 +73,15 @@ async function work({ tick, job, at }: Order): Promise<Worked> {
   })
   const done: { id: string; statements: number; ms: number }[] = []
   const start = performance.now()
-  for (const { id } of staged) {
-    const [before, since] = [statements, performance.now()]
-    await workStaged(id, db, ports)
-    done.push({ id, statements: statements - before, ms: performance.now() - since })
+  const lane = async (): Promise<void> => {
+    for (let next = staged.shift(); next; next = staged.shift()) {
+      const { id } = next
+      const [own, since] = [{ statements: 0 }, performance.now()]
+      await sent.run(own, () => workStaged(id, db, ports))
+      done.push({ id, statements: own.statements, ms: performance.now() - since })
+    }
   }
+  await Promise.all(Array.from({ length: concurrencyOf(queueOf({ name: job })) }, lane))
   const ms = performance.now() - start
   const ended = await db.prisma.stagedJob.findMany({ where: { name: job } })
   const failed = ended.find(({ outcome }) => outcome !== 'done')

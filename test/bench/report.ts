@@ -67,6 +67,9 @@ export const sameRow = (what: string, ours: number, beside: number): Row => ({
 })
 
 /** Nothing is promised: it is there to be known. */
+/** Events a second, from the command's start to its end. */
+const RATE_MIN = 10_000
+
 export function rateRow(what: string, events: number, paired: Paired): Row {
   const rate = (ms: number): string => `${Math.round((events * 1_000) / ms).toLocaleString('en')}/s`
   return {
@@ -74,8 +77,8 @@ export function rateRow(what: string, events: number, paired: Paired): Row {
     ours: `${span(paired.ours, seconds)}, ${rate(median(paired.ours))}`,
     floor: `${span(paired.floor, seconds)}, ${rate(median(paired.floor))}`,
     ratio: span(ratiosOf(paired), times),
-    target: '',
-    ok: null,
+    target: `≥ ${RATE_MIN.toLocaleString('en')}/s`,
+    ok: (events * 1_000) / median(paired.ours) >= RATE_MIN,
   }
 }
 

@@ -2,6 +2,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { MEMORY_FLAGS } from '../../apps/sandbox/children.ts'
 import type { Answer, Order, Worked } from './program.ts'
 
 export interface BenchWorker {
@@ -11,7 +12,7 @@ export interface BenchWorker {
 
 export function startWorker(databaseUrl: string): BenchWorker {
   const program = fileURLToPath(new URL('./program.ts', import.meta.url))
-  const child = fork(program, [databaseUrl], { execArgv: ['--disable-warning=ExperimentalWarning'] })
+  const child = fork(program, [databaseUrl], { execArgv: ['--disable-warning=ExperimentalWarning', ...MEMORY_FLAGS] })
   const exited = new Promise<void>((done) => child.once('exit', () => done()))
   // What cannot be sent is told by the child's end.
   child.on('error', () => undefined)

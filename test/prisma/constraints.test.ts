@@ -96,7 +96,10 @@ describe('the list of walls is whole', () => {
     const found = await names(sql)
     expect(found.sort()).toEqual([
       'audit_entries.append_only',
-      'invoice_lines.final_lines',
+      'invoice_lines.final_lines_after',
+      'invoice_lines.final_lines_before',
+      'invoice_lines.final_lines_deleted',
+      'invoice_lines.final_lines_inserted',
       'invoice_lines.never_emptied',
       'invoices.born_drafts',
       'invoices.final_invoices',

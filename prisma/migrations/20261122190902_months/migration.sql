@@ -143,6 +143,27 @@ CREATE INDEX "licenses_account_id_product_id_issued_at_idx" ON "licenses" ("acco
   INCLUDE ("revoked_at", "assigned_at", "id");
 ALTER TABLE "licenses" SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_insert_scale_factor = 0.01);
 
+-- I7, once a statement rather than once a line: a close inserts them by the thousand. The share lock makes lines wait for
+-- a finalization under way, and a finalization for lines.
+DROP TRIGGER "final_lines" ON "invoice_lines";
+DROP FUNCTION refuse_final_line_change();
+CREATE FUNCTION refuse_final_line_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM invoices WHERE id IN (SELECT invoice_id FROM changed) ORDER BY id FOR SHARE;
+  IF EXISTS (SELECT 1 FROM invoices WHERE id IN (SELECT invoice_id FROM changed) AND finalized_at IS NOT NULL) THEN
+    RAISE EXCEPTION 'the lines of a final invoice never change' USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER "final_lines_inserted" AFTER INSERT ON "invoice_lines" REFERENCING NEW TABLE AS changed
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_final_line_change();
+CREATE TRIGGER "final_lines_before" AFTER UPDATE ON "invoice_lines" REFERENCING OLD TABLE AS changed
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_final_line_change();
+CREATE TRIGGER "final_lines_after" AFTER UPDATE ON "invoice_lines" REFERENCING NEW TABLE AS changed
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_final_line_change();
+CREATE TRIGGER "final_lines_deleted" AFTER DELETE ON "invoice_lines" REFERENCING OLD TABLE AS changed
+  FOR EACH STATEMENT EXECUTE FUNCTION refuse_final_line_change();
+
 -- Roles. The API takes rows in and reads what came of them; only operators' transactions may.
 GRANT SELECT ON "holds", "hold_members" TO perdiem_api, perdiem_worker;
 GRANT SELECT ON "imports", "import_targets", "import_failures" TO perdiem_api;
