@@ -142,6 +142,9 @@ async function apply(id: string, { client, progress, reached }: ImportOptions): 
     view = await client.look(id)
   }
   progress.end(`${settled(view)} of ${count(view.accounts.total, 'account')}`)
+  if (view.accounts.done > 0) {
+    progress.note('Days are counted and ended months closed from here on: GET /v1/admin/billing-runs shows how far.')
+  }
   return view
 }
 

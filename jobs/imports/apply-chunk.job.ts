@@ -66,11 +66,16 @@ export default defineJob({
       return done(`${targets.length} accounts, ${targets.length - left} refused`)
     })
   },
-  async bury({ import: id, chunk }, { db, clock }, reason) {
+  async bury({ import: id, chunk }, { db, clock }) {
     const at = await clock.now()
     await db.acrossAccounts(async (tx) => {
       if (!(await runningImport(tx, id))) return
-      await failChunk(tx, id, chunk, `could not be applied: ${reason}`)
+      await failChunk(
+        tx,
+        id,
+        chunk,
+        'could not be applied: the dead job imports.apply-chunk says why (GET /v1/admin/jobs)',
+      )
       if (await endChunk(tx, id, chunk, [])) await endImport(tx, id, 'done', at)
     })
   },

@@ -65,9 +65,9 @@ export default defineJob({
       })
     }
   },
-  async bury({ import: id }, { db, clock }, reason) {
+  async bury({ import: id }, { db, clock }) {
     const at = await clock.now()
-    const message = `nothing could be applied: ${reason}`
+    const message = 'nothing could be applied: the dead job imports.apply-import says why (GET /v1/admin/jobs)'
     await db.acrossAccounts(async (tx) => {
       const running = await runningImport(tx, id)
       if (!running || running.planned) return
