@@ -69,7 +69,8 @@ export default defineJob({
   async bury({ import: id, chunk }, { db, clock }) {
     const at = await clock.now()
     await db.acrossAccounts(async (tx) => {
-      if (!(await runningImport(tx, id))) return
+      // It may have been committed, and only its answer lost.
+      if (!(await runningImport(tx, id)) || (await lockTargets(tx, id, chunk)).length === 0) return
       await failChunk(
         tx,
         id,

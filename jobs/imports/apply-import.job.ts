@@ -21,7 +21,7 @@ import {
   type ImportFailure,
 } from './imports.store.ts'
 
-/** Rows of an import that was never applied are kept this long. */
+/** An import that is not applied within a day of its beginning is refused, and its rows are cleared away. */
 const ABANDONED_MS = 86_400_000
 
 class ListRefused extends Error {
@@ -45,7 +45,7 @@ export default defineJob({
         const running = await runningImport(tx, id)
         if (!running) return skipped('not being applied')
         if (running.planned) return skipped('its chunks are being applied already')
-        await clearAbandoned(tx, new Date(at.getTime() - ABANDONED_MS))
+        await clearAbandoned(tx, new Date(at.getTime() - ABANDONED_MS), at)
         await setListPrices(tx, ports, id, running.actor, at)
         const chunks = await planTargets(tx, id)
         if (chunks.length === 0) await endImport(tx, id, 'done', at)

@@ -54,6 +54,21 @@ const accountsAgree: Check = async (tx, importId, chunk) => {
   return rowsOf('accounts.csv', rows)
 }
 
+/** An event of days this import was to bill, of an account that is billed from a later day and has closed months. */
+const billedInTime: Check = async (tx, importId, chunk) => {
+  const rows = await tx.$queryRaw<Omit<ImportFailure, 'file'>[]>`
+    SELECT t.account, e.line, 'at' AS field, 'lies before ' || to_char(a.bill_from, 'YYYY-MM-DD')
+             || ', from which this account is billed; it has closed months: no earlier day can be billed' AS message
+    FROM import_targets t JOIN imports i ON i.id = t.import_id
+    JOIN accounts a ON a.id = t.account_id AND a.bill_from > i.bill_from
+    JOIN import_events e ON e.import_id = t.import_id AND e.account = t.account
+    WHERE t.import_id = ${importId}::uuid AND t.chunk = ${chunk} AND t.outcome IS NULL
+      AND EXISTS (SELECT 1 FROM closed_months m WHERE m.account_id = a.id)
+      AND e.at < (SELECT min(starts_at) FROM counted_days c WHERE c.account_id = a.id)
+    ORDER BY e.line LIMIT ${FAILURES_PER_CHECK}::int`
+  return rowsOf('events.csv', rows)
+}
+
 /** An event that does not follow from the one before it of its license, in the file or as the system knows it. */
 const eventsFollow: Check = async (tx, importId, chunk) => {
   const rows = await tx.$queryRaw<Omit<ImportFailure, 'file'>[]>`
@@ -234,6 +249,7 @@ export async function findListFailures(tx: Tx, importId: string): Promise<Import
 const CHECKS: readonly Check[] = [
   accountsKnownOnce,
   accountsAgree,
+  billedInTime,
   eventsFollow,
   productsKnown,
   sitesAgree,

@@ -1,50 +1,9 @@
 // Writes imports and their rows: what was sent, what came of each account, and which rows could not be taken.
 import type { Tx } from '../kit/ports.ts'
 import type { Day } from '../rules/period.ts'
+import type { AccountRow, EventRow, ImportFailure, PriceRow } from './rows.ts'
 
-export type ImportFile = 'accounts.csv' | 'prices.csv' | 'events.csv'
-
-export interface ImportFailure {
-  readonly file: ImportFile
-  /** 1-based, as an editor counts. */
-  readonly line: number
-  readonly field: string
-  /** Null when the row does not say whose it is: then nothing of the import can be taken. */
-  readonly account: string | null
-  readonly message: string
-}
-
-export interface AccountRow {
-  readonly line: number
-  readonly account: string
-  /** The account's fields, checked: see readyAccounts(). */
-  readonly details: Record<string, unknown>
-}
-
-export interface PriceRow {
-  readonly line: number
-  /** Empty: the list price. */
-  readonly account: string
-  readonly product: string
-  readonly name: string
-  readonly family: string
-  readonly currency: string
-  readonly model: string
-  readonly monthlyAmount: string
-  readonly effectiveFrom: Day
-}
-
-export interface EventRow {
-  readonly line: number
-  readonly at: string
-  readonly account: string
-  readonly license: string
-  readonly event: 'issue' | 'assign' | 'unassign' | 'revoke'
-  readonly product: string | null
-  readonly siteUrl: string | null
-  readonly siteExternalId: string | null
-  readonly client: string | null
-}
+export type * from './rows.ts'
 
 export async function createImport(
   tx: Tx,
@@ -257,9 +216,12 @@ export async function endChunk(tx: Tx, importId: string, chunk: number, changed:
   await tx.$executeRaw`
     UPDATE import_targets SET outcome = CASE WHEN account_id = ANY(${changed}::uuid[]) THEN 'done' ELSE 'unchanged' END
     WHERE import_id = ${importId}::uuid AND chunk = ${chunk} AND outcome IS NULL`
-  const rows = await tx.$queryRaw<{ left: number }[]>`
-    UPDATE imports SET chunks_left = chunks_left - 1 WHERE id = ${importId}::uuid RETURNING chunks_left AS left`
-  return rows[0]?.left === 0
+  // The import's row is held from here on: of two chunks that end at once, the later one sees both.
+  await tx.$executeRaw`
+    UPDATE imports SET chunks_left = greatest(0, chunks_left - 1) WHERE id = ${importId}::uuid`
+  const open = await tx.$queryRaw<unknown[]>`
+    SELECT 1 FROM import_targets WHERE import_id = ${importId}::uuid AND outcome IS NULL LIMIT 1`
+  return open.length === 0
 }
 
 /** Refuses what is left of a chunk for a reason that is not in its rows, told at the first row of each account. */
@@ -289,10 +251,15 @@ export async function endImport(tx: Tx, id: string, status: 'done' | 'refused', 
   await tx.$executeRaw`DELETE FROM import_accounts WHERE import_id = ${id}::uuid`
 }
 
-/** Clears away the rows of imports that were begun and never applied, and those that came after the end. */
-export async function clearAbandoned(tx: Tx, before: Date): Promise<void> {
+/** Refuses imports that were begun long ago and never applied, and clears the rows of all that have ended. */
+export async function clearAbandoned(tx: Tx, before: Date, at: Date): Promise<void> {
   await tx.$executeRaw`
-    DELETE FROM import_events e USING imports i
-    WHERE i.id = e.import_id
-      AND (i.ended_at IS NOT NULL OR i.status = 'receiving' AND i.created_at < ${before}::timestamptz)`
+    UPDATE imports SET status = 'refused', ended_at = ${at}::timestamptz
+    WHERE status = 'receiving' AND created_at < ${before}::timestamptz`
+  await tx.$executeRaw`
+    DELETE FROM import_events e USING imports i WHERE i.id = e.import_id AND i.ended_at IS NOT NULL`
+  await tx.$executeRaw`
+    DELETE FROM import_prices p USING imports i WHERE i.id = p.import_id AND i.ended_at IS NOT NULL`
+  await tx.$executeRaw`
+    DELETE FROM import_accounts a USING imports i WHERE i.id = a.import_id AND i.ended_at IS NOT NULL`
 }

@@ -50,6 +50,8 @@ export async function accountsToClose(
   first: Day,
   last: Day,
 ): Promise<ClosingAccount[]> {
+  // Prices are read after this; one that is being set for everybody is waited for, and waits for us (add_price).
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock_shared(7420531811)`
   const candidates = await tx.$queryRaw<{ id: string }[]>`
     SELECT a.id FROM accounts a
     WHERE a.id BETWEEN ${range.from}::uuid AND ${range.through}::uuid AND a.timezone = ${zone}

@@ -52,23 +52,32 @@ const finalizeInvoice = defineJob({
     const accountId = await db.acrossAccounts((tx) => accountOfInvoice(tx, invoice))
     if (!accountId) return skipped('no such draft any more')
     const at = await clock.now()
-    return await db.withAccount(accountId, async (tx) => {
-      const draft = await lockInvoice(tx, accountId, invoice)
-      if (!draft) return skipped('no such draft any more')
-      if (draft.finalized) return skipped('already final')
-      if (draft.parkedReason) return skipped(`parked: ${draft.parkedReason}`)
-      if (draft.finalizeAt > at) return skipped('still under review')
-      if (!(await isClosed(tx, accountId, draft.periodStart))) return skipped('its month is being counted anew')
-      // Not later(): the earlier one may be blocked for days. Its own finalization, or a tick, stages this one again.
-      if (await earlierDraftDue(tx, accountId, draft.periodStart, at)) return skipped('an earlier month comes first')
-      const facts = await terms(tx, accountId)
-      const check = await secondCount(tx, draft, facts)
-      if (check.differing.length > 0) return await park(tx, draft, check.differing, at)
-      return check.stale ? await drawAnew(tx, draft) : await makeFinal(tx, draft, facts, at)
-    })
+    // Earlier months of the account that are due go first, so that numbers rise with the months: whichever job comes
+    // first takes them along, and none has to wake another.
+    for (;;) {
+      const earlier = await db.withAccount(accountId, (tx) => earlierDraftDue(tx, accountId, invoice, at))
+      const outcome = await db.withAccount(accountId, (tx) => finalizeOne(tx, accountId, earlier ?? invoice, at))
+      if (earlier === null) return outcome
+      if (outcome.kind === 'skipped' && outcome.reason !== ALREADY_FINAL) return skipped('an earlier month comes first')
+    }
   },
 })
 export default finalizeInvoice
+
+const ALREADY_FINAL = 'already final'
+
+async function finalizeOne(tx: Tx, accountId: string, invoice: string, at: Date): Promise<Outcome> {
+  const draft = await lockInvoice(tx, accountId, invoice)
+  if (!draft) return skipped('no such draft any more')
+  if (draft.finalized) return skipped(ALREADY_FINAL)
+  if (draft.parkedReason) return skipped(`parked: ${draft.parkedReason}`)
+  if (draft.finalizeAt > at) return skipped('still under review')
+  if (!(await isClosed(tx, accountId, draft.periodStart))) return skipped('its month is being counted anew')
+  const facts = await terms(tx, accountId)
+  const check = await secondCount(tx, draft, facts)
+  if (check.differing.length > 0) return await park(tx, draft, check.differing, at)
+  return check.stale ? await drawAnew(tx, draft) : await makeFinal(tx, draft, facts, at)
+}
 
 interface Check {
   /** Products whose counts differ: usage days, the second count, and the drafted lines must be one. */

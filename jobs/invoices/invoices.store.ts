@@ -53,12 +53,14 @@ export async function deleteDraftRows(tx: Tx, ids: readonly string[]): Promise<v
   await tx.$executeRaw`DELETE FROM invoices WHERE id = ANY(${ids}::uuid[])`
 }
 
-/** Whether an earlier invoice of the account is due to be made final first, so that numbers rise with the months. */
-export async function earlierDraftDue(tx: Tx, accountId: string, periodStart: Day, at: Date): Promise<boolean> {
-  const rows = await tx.$queryRaw<unknown[]>`
-    SELECT 1 FROM invoices WHERE account_id = ${accountId}::uuid AND finalized_at IS NULL AND parked_reason IS NULL
-      AND period_start < ${periodStart}::date AND finalize_at <= ${at}::timestamptz LIMIT 1`
-  return rows.length > 0
+/** The account's earliest draft that is due to be made final before an invoice; null when that comes first itself. */
+export async function earlierDraftDue(tx: Tx, accountId: string, invoice: string, at: Date): Promise<string | null> {
+  const rows = await tx.$queryRaw<{ id: string }[]>`
+    SELECT id FROM invoices WHERE account_id = ${accountId}::uuid AND finalized_at IS NULL AND parked_reason IS NULL
+      AND finalize_at <= ${at}::timestamptz AND period_start < (
+        SELECT period_start FROM invoices WHERE account_id = ${accountId}::uuid AND id = ${invoice}::uuid)
+    ORDER BY period_start LIMIT 1`
+  return rows[0]?.id ?? null
 }
 
 /** The account's next draft that is due to be made final, after this month. */

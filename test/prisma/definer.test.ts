@@ -35,6 +35,7 @@ describe('functions that run as the owner', () => {
       'oldest_undone_job_s',
       'receive_stripe_event',
       'redrive_job',
+      'takes_import_rows',
     ])
     for (const row of rows) expect(row.proconfig).toEqual(['search_path=pg_catalog, public, pg_temp'])
   })
@@ -57,6 +58,7 @@ describe('functions that run as the owner', () => {
       { proname: 'oldest_undone_job_s', ...api },
       { proname: 'receive_stripe_event', ...api },
       { proname: 'redrive_job', ...api },
+      { proname: 'takes_import_rows', ...api },
     ])
   })
 

@@ -144,8 +144,9 @@ const sendRows = defineRoute({
     const now = await services.clock.now()
     const read = readRows(body.file, body.columns, body.rows, now)
     return await services.db.withOperator(async (tx) => {
-      const { id, status, failures } = await findImport(tx, params.id)
-      if (status !== 'receiving') throw notReceiving()
+      const { id, failures } = await findImport(tx, params.id)
+      const [held] = await tx.$queryRaw<[{ taken: boolean }]>`SELECT takes_import_rows(${id}::uuid) AS taken`
+      if (!held.taken) throw notReceiving()
       if (read.accounts.length > 0) await addAccountRows(tx, id, read.accounts)
       if (read.prices.length > 0) await addPriceRows(tx, id, read.prices)
       if (read.events.length > 0) await addEventRows(tx, id, read.events)

@@ -211,6 +211,13 @@ BEGIN
   IF current_setting('perdiem.operator', true) IS DISTINCT FROM 'on' AND session_user <> 'perdiem_worker' THEN
     RETURN 'forbidden';
   END IF;
+  -- A close under way is waited for, and its month then seen; one that comes later waits for this price. A list price
+  -- concerns all closes (jobs/invoices/close.store.ts takes the same lock, shared), an own price those of its account.
+  IF p_account IS NULL THEN
+    PERFORM pg_advisory_xact_lock(7420531811);
+  ELSE
+    PERFORM 1 FROM accounts WHERE id = p_account FOR NO KEY UPDATE;
+  END IF;
   -- A later price of its kind takes over from it. Its end does not bring back the one it took over from: that one is
   -- gone until its own end (rating.ts, priceInForce).
   holds_until := least(
@@ -223,6 +230,8 @@ BEGIN
   SELECT array_agg(account_id), array_agg(month) INTO accounts_touched, months_touched FROM (
     SELECT m.account_id, m.month FROM closed_months m JOIN accounts a ON a.id = m.account_id AND a.currency = p_currency
     WHERE (p_account IS NULL OR m.account_id = p_account)
+      -- A month without an invoice used nothing that is billed.
+      AND EXISTS (SELECT 1 FROM invoices i WHERE i.account_id = m.account_id AND i.kind = 'usage' AND i.period_start = m.month)
       AND m.month + interval '1 month' > p_from AND (holds_until IS NULL OR m.month < holds_until)
       AND EXISTS (SELECT 1 FROM usage_days u WHERE u.account_id = m.account_id AND u.product_id = p_product
                     AND u.day >= greatest(m.month, p_from) AND u.day < m.month + interval '1 month'
@@ -254,6 +263,19 @@ BEGIN
   END IF;
   RETURN 'created';
 END $$;
+
+-- Whether rows of an import are still taken. The share lock makes begin_import() wait for rows on their way, and rows
+-- that come later see that it has begun.
+CREATE FUNCTION takes_import_rows(p_import uuid) RETURNS boolean
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE found_status text;
+BEGIN
+  IF current_setting('perdiem.operator', true) IS DISTINCT FROM 'on' THEN RETURN false; END IF;
+  SELECT status INTO found_status FROM imports WHERE id = p_import FOR SHARE;
+  RETURN found_status = 'receiving';
+END $$;
+REVOKE ALL ON FUNCTION takes_import_rows(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION takes_import_rows(uuid) TO perdiem_api;
 
 -- All rows of an import are there: it is applied from now on. Verdicts: begun, unknown, not_receiving, busy.
 CREATE FUNCTION begin_import(p_import uuid, p_job_id uuid) RETURNS text

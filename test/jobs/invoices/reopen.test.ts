@@ -236,7 +236,7 @@ describe('the order of the months', () => {
       ])
     }))
 
-  it('a later one is put off while an earlier one is due', () =>
+  it('a later one takes an earlier one that is due along, and leaves neither to a tick', () =>
     inWorld(async (world, account) => {
       await issue(world, account)
       await closeBy(world, '2026-09-01T00:00:00Z')
@@ -244,11 +244,22 @@ describe('the order of the months', () => {
       const [august, september] = await monthsOf(world, account)
       expect([august!.number, september!.number]).toEqual([null, null])
       await world.at('2026-10-03T00:00:00Z')
+      // Both at once, as two workers have them: neither counts on the other.
+      await Promise.all([finalize(world, september!.id), finalize(world, august!.id)])
+      expect((await monthsOf(world, account)).map(({ number }) => number)).toEqual(['PD-000001', 'PD-000002'])
+    }))
+
+  it('a later one waits while an earlier one is being counted anew', () =>
+    inWorld(async (world, account) => {
+      await issue(world, account)
+      await closeBy(world, '2026-09-01T00:00:00Z')
+      await closeBy(world, '2026-10-01T00:00:00Z')
+      const [, september] = await monthsOf(world, account)
+      await world.at('2026-10-03T00:00:00Z')
+      await open(world, account, '2026-08')
       const put = { kind: 'skipped', reason: 'an earlier month comes first' }
       expect(await finalize(world, september!.id)).toEqual(put)
-      expect(await finalize(world, august!.id)).toEqual({ kind: 'done', note: 'PD-000001' })
-      // It is not left to a tick.
-      expect((await monthsOf(world, account)).map(({ number }) => number)).toEqual(['PD-000001', null])
+      await closeAll(world)
       await world.drain()
       expect((await monthsOf(world, account)).map(({ number }) => number)).toEqual(['PD-000001', 'PD-000002'])
     }))
