@@ -1,7 +1,7 @@
 // The months' side of the invoices context: what is due to be closed, and the drafts that closing makes.
 // Writes closed_months, invoice_lines and invoice_claims.
 import type { Tx } from '../kit/ports.ts'
-import { addDays, type Day, type Month } from '../rules/period.ts'
+import { daysFrom, type Day, type Month } from '../rules/period.ts'
 import type { Price, UsageSpan } from '../rules/rating.ts'
 import { ACCOUNTS_PER_CHUNK, lockAccounts, type AccountRange } from '../usage/usage.store.ts'
 import { deleteDraftRows, insertDraftRows, updateDraftRows, type Draft } from './invoices.store.ts'
@@ -102,10 +102,8 @@ export async function usageSpans(
 
 /** For every day of a period the number of the break it follows. */
 function placesOf(breaks: readonly Day[], last: Day): number[] {
-  const places: number[] = []
   let place = 0
-  for (let day = breaks[0]!; day <= last; day = addDays(day, 1)) places.push(day === breaks[place] ? ++place : place)
-  return places
+  return daysFrom(breaks[0]!, last).map((day) => (day === breaks[place] ? ++place : place))
 }
 
 /** List prices and these accounts' own prices that may hold by `last`. */

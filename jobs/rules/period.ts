@@ -78,14 +78,16 @@ export function addMonths(month: Month, months: number): Month {
   return Temporal.PlainYearMonth.from(month).add({ months }).toString()
 }
 
+/** Every day from one to another, both included. */
+export function daysFrom(first: Day, last: Day): Day[] {
+  const days: Day[] = []
+  for (let day = first; day <= last; day = addDays(day, 1)) days.push(day)
+  return days
+}
+
 /** Every day of a month, from `from` on when the account began within it. */
 export function daysOfMonth(month: Month, from: Day = firstDay(month)): Day[] {
-  const end = lastDay(month)
-  const days: Day[] = []
-  for (let day = from > firstDay(month) ? from : firstDay(month); day <= end; day = addDays(day, 1)) {
-    days.push(day)
-  }
-  return days
+  return daysFrom(from > firstDay(month) ? from : firstDay(month), lastDay(month))
 }
 
 /**

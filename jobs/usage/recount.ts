@@ -3,7 +3,7 @@
 // estimate is the same count with boundaries that lie ahead. Only reads.
 import { Prisma } from '../../prisma/client/client.ts'
 import type { Tx } from '../kit/ports.ts'
-import { addDays, startOfDay, type Day } from '../rules/period.ts'
+import { addDays, daysFrom, startOfDay, type Day } from '../rules/period.ts'
 import type { UsageSpan } from '../rules/rating.ts'
 
 export interface Period {
@@ -15,20 +15,6 @@ export interface Period {
   readonly breaks: readonly Day[]
 }
 
-function daysOf({ first, last }: Period): Day[] {
-  const days: Day[] = []
-  for (let day = first; day <= last; day = addDays(day, 1)) days.push(day)
-  return days
-}
-
-/** The start of every day of a period, and the end of its last. */
-export function boundariesOf({ zone, first, last }: Period): Date[] {
-  const edges: Date[] = []
-  const end = addDays(last, 1)
-  for (let day = first; day <= end; day = addDays(day, 1)) edges.push(startOfDay(day, zone))
-  return edges
-}
-
 /**
  * License-days per account and product of a period, between its price breaks. A license that is open, or paused, now
  * is taken to stay so to the period's end.
@@ -38,9 +24,10 @@ export async function recountDays(
   accounts: readonly string[],
   period: Period,
 ): Promise<Map<string, UsageSpan[]>> {
-  const edges = boundariesOf(period).map((edge) => edge.toISOString())
+  const days = daysFrom(period.first, period.last)
+  // The start of every day, and the end of the last.
+  const edges = [...days, addDays(period.last, 1)].map((day) => startOfDay(day, period.zone).toISOString())
   const rows = await readSpans(tx, accounts, period, edges)
-  const days = daysOf(period)
   const spans = new Map<string, UsageSpan[]>()
   for (const { accountId, opens, ...rest } of rows) {
     const span = { ...rest, from: days[opens - 1]! }
