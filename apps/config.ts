@@ -3,6 +3,7 @@ import { z } from 'zod'
 
 const port = z.coerce.number().int().min(0).max(65_535)
 const postgresUrl = z.url({ protocol: /^postgres(ql)?$/ })
+const redisUrl = z.url({ protocol: /^rediss?$/ })
 /** An empty variable is one that was not set: compose files and shells make no difference. */
 const optional = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (value === '' ? undefined : value), schema.optional())
@@ -12,10 +13,16 @@ const common = z.object({
   LOG_LEVEL: optional(z.enum(['debug', 'info', 'warn', 'error', 'silent'])),
   PERDIEM_HOME: optional(z.string().min(1)),
   PERDIEM_SECRET: z.string().min(32, 'needs at least 32 characters of entropy'),
+  /** Where BullMQ keeps its queues; unset, in PostgreSQL. */
+  REDIS_URL: optional(redisUrl),
   STRIPE_SECRET_KEY: z.string().regex(/^(sk|rk)_(test|live)_/, 'must be a secret or restricted key of Stripe'),
   STRIPE_URL: optional(z.url()),
   /** Set by the sandbox alone: its supervisor's folder. Its presence turns the sandbox's own calls on. */
   PERDIEM_SANDBOX: optional(z.string().min(1)),
+  /** Only in the sandbox, for `npm run chaos`: the folder in which crash points that have struck are kept. */
+  CHAOS_CRASHES: optional(z.string().min(1)),
+  /** Only in the sandbox, for `npm run chaos`: how long a dead worker's job stays its own, in ms. */
+  CHAOS_LOCK_MS: optional(z.coerce.number().int().min(100)),
 })
 
 const apiVariables = common.extend({
@@ -49,6 +56,26 @@ const sandboxVariables = z.object({
   LOG_LEVEL: optional(z.enum(['debug', 'info', 'warn', 'error', 'silent'])),
   NODE_ENV: optional(z.string()),
   PUPPETEER_EXECUTABLE_PATH: optional(z.string().min(1)),
+  REDIS_URL: optional(redisUrl),
+})
+
+const boardVariables = z.object({
+  NODE_ENV: common.shape.NODE_ENV,
+  LOG_LEVEL: common.shape.LOG_LEVEL,
+  REDIS_URL: common.shape.REDIS_URL,
+  API_DATABASE_URL: postgresUrl,
+  PERDIEM_SANDBOX: common.shape.PERDIEM_SANDBOX,
+  BOARD_PORT: optional(port),
+  HOST: optional(z.string().min(1)),
+  /** Behind TLS the cookie is for TLS alone. */
+  BOARD_URL: optional(z.url({ protocol: /^https?$/ })),
+})
+
+const releaseVariables = z.object({
+  REDIS_URL: common.shape.REDIS_URL,
+  /** Left out, the roles keep the passwords they have. */
+  API_PASSWORD: optional(z.string().min(8, 'needs at least 8 characters')),
+  WORKER_PASSWORD: optional(z.string().min(8, 'needs at least 8 characters')),
 })
 
 const opsVariables = z.object({
@@ -61,6 +88,8 @@ const opsVariables = z.object({
 export type ApiConfig = z.infer<typeof apiVariables>
 export type WorkerConfig = z.infer<typeof workerVariables>
 export type SandboxConfig = z.infer<typeof sandboxVariables>
+export type ReleaseConfig = z.infer<typeof releaseVariables>
+export type BoardConfig = z.infer<typeof boardVariables>
 
 export class ConfigError extends Error {
   override name = 'ConfigError'
@@ -76,12 +105,12 @@ function parse<T extends z.ZodObject>(schema: T, environment: NodeJS.ProcessEnv)
   throw new ConfigError(`The configuration is not usable (README, Configuration):\n${[...new Set(lines)].join('\n')}`)
 }
 
-function refuseSandboxInProduction(config: {
-  NODE_ENV?: string | undefined
-  PERDIEM_SANDBOX?: string | undefined
-}): void {
+function refuseSandboxInProduction(config: Partial<z.infer<typeof common>>): void {
   if (config.NODE_ENV === 'production' && config.PERDIEM_SANDBOX !== undefined) {
     throw new ConfigError('The sandbox does not run in production: unset PERDIEM_SANDBOX or NODE_ENV.')
+  }
+  if (config.PERDIEM_SANDBOX === undefined && (config.CHAOS_CRASHES ?? config.CHAOS_LOCK_MS) !== undefined) {
+    throw new ConfigError('CHAOS_CRASHES and CHAOS_LOCK_MS are for npm run chaos alone: unset them.')
   }
 }
 
@@ -112,6 +141,16 @@ export function sandboxConfig(environment = process.env): SandboxConfig {
   }
   return config
 }
+
+/** @throws ConfigError naming every bad variable */
+export function boardConfig(environment = process.env): BoardConfig {
+  const config = parse(boardVariables, environment)
+  refuseSandboxInProduction(config)
+  return config
+}
+
+/** Beside DATABASE_URL, which prisma/migrate.ts reads. @throws ConfigError naming every bad variable */
+export const releaseConfig = (environment = process.env): ReleaseConfig => parse(releaseVariables, environment)
 
 /** @throws ConfigError naming every bad variable */
 export function opsConfig(environment = process.env): { PERDIEM_URL: string; PERDIEM_API_KEY: string } {

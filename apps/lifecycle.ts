@@ -18,7 +18,7 @@ export function explain(error: unknown): string {
   if (error instanceof ConfigError || error instanceof StartupError) return error.message
   if ((error as { code?: unknown } | null)?.code === 'EADDRINUSE') {
     const { port } = error as { port?: number }
-    return `Port ${port ?? ''} is taken by another program. Stop it, or choose another with PORT.`
+    return `Port ${port ?? ''} is taken by another program. Stop it, or choose another (PORT; of the board BOARD_PORT).`
   }
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }

@@ -1,6 +1,8 @@
 import { runMigrations } from 'bullmq'
 import pg from 'pg'
 import { deploy, ownerUrlFromEnvironment } from '../prisma/migrate.ts'
+import { preflightRedis } from './adapters/redis.ts'
+import { releaseConfig } from './config.ts'
 
 /** The schema of the job queue, beside Perdiem's own tables in the same database. */
 export const QUEUE_SCHEMA = 'bullmq'
@@ -61,8 +63,30 @@ export async function release(urls: { ownerUrl: string }): Promise<ReleaseResult
   return { applied, queueVersion: await releaseQueue(urls.ownerUrl) }
 }
 
+/** Lets the roles of the processes sign in, where a deployment brings their passwords along. */
+export async function setPasswords(ownerUrl: string, passwords: Readonly<Record<string, string>>): Promise<void> {
+  const client = new pg.Client({ connectionString: ownerUrl, application_name: 'perdiem-release' })
+  await client.connect()
+  try {
+    for (const [role, password] of Object.entries(passwords)) {
+      const verb = `ALTER ROLE ${client.escapeIdentifier(role)} LOGIN PASSWORD ${client.escapeLiteral(password)}`
+      await client.query(verb)
+    }
+  } finally {
+    await client.end()
+  }
+}
+
 async function main(): Promise<void> {
-  const { applied, queueVersion } = await release({ ownerUrl: ownerUrlFromEnvironment() })
+  const ownerUrl = ownerUrlFromEnvironment()
+  const { REDIS_URL, API_PASSWORD, WORKER_PASSWORD } = releaseConfig()
+  const warning = REDIS_URL === undefined ? null : await preflightRedis(REDIS_URL)
+  if (warning !== null) console.log(`Redis: ${warning}.`)
+  const { applied, queueVersion } = await release({ ownerUrl })
+  await setPasswords(ownerUrl, {
+    ...(API_PASSWORD !== undefined && { perdiem_api: API_PASSWORD }),
+    ...(WORKER_PASSWORD !== undefined && { perdiem_worker: WORKER_PASSWORD }),
+  })
   const what = applied.length === 0 ? 'no migrations to apply' : `applied ${applied.join(', ')}`
   console.log(`Release: ${what}; queue tables at version ${queueVersion}.`)
 }

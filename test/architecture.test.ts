@@ -394,6 +394,7 @@ describe('the database', () => {
     hold(inSql(clockOrZone), 'Hand SQL the instants and days that jobs/rules/period.ts computed.', {
       'apps/adapters/outbox.ts': OPERATIONAL,
       'jobs/kit/stage.ts': OPERATIONAL,
+      'apps/adapters/schedules.ts': 'how long a lease holds: operational, no business date hangs on it',
     })
   })
 

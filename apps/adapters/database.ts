@@ -6,7 +6,7 @@ import { stagedIn, type StagedRow } from '../../jobs/kit/stage.ts'
 import { PrismaClient } from '../../prisma/client/client.ts'
 
 /** Ten connections a process: with an API, a worker and a documents process a third of PostgreSQL's hundred. */
-const POOL_MAX = 10
+export const POOL_MAX = 10
 /** Longer than any job's longest statement; shorter than a person's patience with a stuck lock. */
 const TRANSACTION_TIMEOUT_MS = 300_000
 const WAIT_FOR_CONNECTION_MS = 30_000
@@ -23,6 +23,8 @@ export interface ProcessDatabase extends Database {
 export interface DatabaseOptions {
   readonly url: string
   readonly max?: number
+  /** How its connections are called: connectionName(). */
+  readonly applicationName?: string
   readonly transactionTimeoutMs?: number
   /** Told, right after a commit, what the transaction staged. */
   readonly onStaged?: (rows: readonly StagedRow[]) => void
@@ -33,6 +35,7 @@ export function connectDatabase(options: DatabaseOptions): ProcessDatabase {
     adapter: new PrismaPg({
       connectionString: options.url,
       max: options.max ?? POOL_MAX,
+      application_name: options.applicationName ?? 'perdiem',
       idle_in_transaction_session_timeout: 60_000,
       lock_timeout: 30_000,
     }),

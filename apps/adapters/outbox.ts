@@ -8,6 +8,7 @@ import { perform } from '../../jobs/kit/perform.ts'
 import type { Ports, Tx } from '../../jobs/kit/ports.ts'
 import type { StagedRow } from '../../jobs/kit/stage.ts'
 import { wallMs } from './clock.ts'
+import { crashPoint } from './crash-point.ts'
 import type { ProcessDatabase } from './database.ts'
 import { scrub } from './log.ts'
 import type { JobQueue, QueueEntry } from './queue.ts'
@@ -17,8 +18,8 @@ const RELAY_BACKLOG_MAX = 5_000
 /** One bulk add takes some tens of milliseconds. */
 const RELAY_BATCH = 500
 const SWEEP_BATCH = 500
-/** A swept row is looked at again after this long. */
-const SWEEP_AGAIN = '30 seconds'
+/** A swept row is looked at again after this long: what a lost queue has forgotten is told it again within it. */
+const SWEEP_AGAIN = '5 seconds'
 /** Enough to say what went wrong; the log has the rest. */
 const REASON_MAX = 500
 
@@ -78,9 +79,15 @@ interface Row {
 
 /**
  * Performs one staged job and records how it ended. Performed twice, or by two workers at once, is safe: jobs are.
+ * @param around puts something around the ports of a job; for tests of crashes
  * @throws what the job threw, after its retry is recorded, so that the board shows it
  */
-export async function workStaged(id: string, db: ProcessDatabase, ports: Ports): Promise<void> {
+export async function workStaged(
+  id: string,
+  db: ProcessDatabase,
+  given: Ports,
+  around: (job: string, ports: Ports) => Ports = (_, ports) => ports,
+): Promise<void> {
   const rows = await db.prisma.$queryRaw<(Row & { finished: boolean })[]>`
     SELECT id, name, payload, attempts, redrives, created_at AS "createdAt", finished_at IS NOT NULL AS finished
     FROM staged_jobs WHERE id = ${id}::uuid`
@@ -88,12 +95,15 @@ export async function workStaged(id: string, db: ProcessDatabase, ports: Ports):
   if (!row || row.finished) return
   const job = catalog.get(row.name)
   if (!job) return await finish(db, row, dead('there is no such job'))
+  const ports = around(row.name, given)
   const startedMs = wallMs()
   const fields = { job: row.name, id, payload: row.payload, attempt: row.attempts + 1 }
   try {
     const outcome = await perform(job, row.payload, ports)
     if (outcome.kind === 'dead') await job.bury?.(row.payload, ports, outcome.reason)
+    crashPoint(`${row.name} ended: before`)
     await finish(db, row, outcome)
+    crashPoint(`${row.name} ended: after`)
     const reason = 'reason' in outcome ? outcome.reason : outcome.note
     const level = outcome.kind === 'dead' ? 'warn' : 'info'
     ports.log[level]({ ...fields, outcome: outcome.kind, reason, ms: wallMs() - startedMs }, 'job')
@@ -107,8 +117,15 @@ export async function workStaged(id: string, db: ProcessDatabase, ports: Ports):
     } else {
       await retryLater(db, row, job, reason)
     }
-    throw error
+    throw shown(error, reason)
   }
+}
+
+/** As the queue keeps it and the board shows it: without what no log may have. */
+function shown(error: unknown, reason: string): Error {
+  const copy = new Error(reason)
+  copy.stack = scrub(error instanceof Error ? (error.stack ?? reason) : reason)
+  return copy
 }
 
 async function finish(db: ProcessDatabase, row: Row, outcome: Outcome): Promise<void> {
@@ -152,6 +169,8 @@ async function retryLater(db: ProcessDatabase, row: Row, job: Job, reason: strin
  * @returns how many rows were added
  */
 export async function sweep(db: ProcessDatabase, queue: JobQueue, businessNow: Date): Promise<number> {
+  // Rows must not count as looked at while nobody can be told of them.
+  queue.assertReachable()
   const rows = await db.prisma.$queryRaw<Row[]>`
     UPDATE staged_jobs SET next_at = clock_timestamp() + ${SWEEP_AGAIN}::interval
     WHERE id IN (
@@ -160,26 +179,36 @@ export async function sweep(db: ProcessDatabase, queue: JobQueue, businessNow: D
         AND (due_at IS NULL OR due_at <= ${businessNow}::timestamptz)
       ORDER BY next_at LIMIT ${SWEEP_BATCH} FOR UPDATE SKIP LOCKED)
     RETURNING id, name, payload, attempts, redrives, created_at AS "createdAt"`
-  const entries: QueueEntry[] = []
-  for (const row of rows) {
-    const entry = entryOf(row, row.redrives)
-    if (!entry) {
-      await finish(db, row, dead('there is no such job'))
-      continue
-    }
-    const state = await queue.state(entry.queue, entry.jobId)
-    if (state === 'pending') continue
-    // The queue keeps ended jobs and swallows a second add of their id: the redrive count makes a new one.
-    entries.push(state === 'ended' ? { ...entry, jobId: `${row.id}-${await bumpRedrives(db, row.id)}` } : entry)
-  }
+  crashPoint('sweep: marked')
+  const asked = await Promise.all(rows.map((row) => forgotten(db, queue, row)))
+  const entries = asked.filter((entry) => entry !== null)
   if (entries.length > 0) await queue.add(entries)
   return entries.length
+}
+
+/** What the queue must be told of a row, if anything. */
+async function forgotten(db: ProcessDatabase, queue: JobQueue, row: Row): Promise<QueueEntry | null> {
+  const entry = entryOf(row, row.redrives)
+  if (!entry) {
+    await finish(db, row, dead('there is no such job'))
+    return null
+  }
+  const state = await queue.state(entry.queue, entry.jobId)
+  if (state === 'pending') return null
+  // The queue keeps ended jobs and swallows a second add of their id: the redrive count makes a new one.
+  return state === 'ended' ? { ...entry, jobId: `${row.id}-${await bumpRedrives(db, row.id)}` } : entry
 }
 
 async function bumpRedrives(db: ProcessDatabase, id: string): Promise<number> {
   const rows = await db.prisma.$queryRaw<{ redrives: number }[]>`
     UPDATE staged_jobs SET redrives = redrives + 1 WHERE id = ${id}::uuid RETURNING redrives`
   return rows[0]?.redrives ?? 0
+}
+
+/** Has the sweep tell the queue of everything undone, at once. Only behind an operator's key. */
+export async function rebuildQueue(tx: Tx): Promise<number> {
+  const rows = await tx.$queryRaw<{ told: number }[]>`SELECT rebuild_queue() AS told`
+  return rows[0]!.told
 }
 
 /** Opens a dead job again with fresh attempts; the next sweep adds it. */

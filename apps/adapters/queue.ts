@@ -1,11 +1,10 @@
-// BullMQ behind five verbs. The queue is a hint of what is due, never the record of it: the record is staged_jobs.
-import { createPostgresBackend, withBackend, type Job as BullJob, type PostgresConnectionOptions } from 'bullmq'
-import pg from 'pg'
+// BullMQ behind a few verbs. The queue is a hint of what is due, never the record of it: the record is staged_jobs.
+import type { Job as BullJob, Queue } from 'bullmq'
 import type { Job } from '../../jobs/kit/job.ts'
 import { queueOf } from '../../jobs/kit/job.ts'
-
-const { Queue, Worker } = withBackend(createPostgresBackend)
-type Queue = InstanceType<typeof Queue>
+import { crashPoint } from './crash-point.ts'
+import { newId } from './ids.ts'
+import { KEEP, openBackend, quieten, type QueueAddress, type QueueBackend } from './queue-backend.ts'
 
 export interface QueueEntry {
   readonly queue: string
@@ -18,10 +17,18 @@ export interface QueueEntry {
 export type QueueState = 'pending' | 'ended' | 'unknown'
 
 export interface JobQueue {
+  /** @throws at once when the queue's store cannot be asked: look before you mark anything as told. */
+  assertReachable(): void
   add(entries: readonly QueueEntry[]): Promise<void>
   state(queue: string, jobId: string): Promise<QueueState>
-  /** Creates the ticks' schedules that are missing or changed; an overdue one is never touched. */
-  keepSchedules(ticks: readonly Job[]): Promise<void>
+  /**
+   * Creates the ticks' schedules that are missing or changed, and removes those of earlier versions; an overdue one
+   * is never touched.
+   * @returns the ticks whose schedules were made anew: what they should have found meanwhile is not yet asked for
+   */
+  keepSchedules(ticks: readonly Job[]): Promise<Job[]>
+  /** Adds a job that does nothing but show that somebody takes jobs. Throws when it cannot, or nobody may. */
+  addCanary(queue: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -32,35 +39,25 @@ export interface WorkHandlers {
   tick(name: string, at: Date): Promise<void>
 }
 
-/** Keeps an hour of finished jobs to look at, and a week of failed ones; the truth is in staged_jobs. */
-const KEEP = {
-  removeOnComplete: { age: 3_600, count: 1_000 },
-  removeOnFail: { age: 7 * 86_400, count: 5_000 },
-} as const
+const ADD_CONNECTIONS = 4
+/** What a pool needs beyond one blocked connection per worker: 12 for seven queues hung when tried. */
+const WORK_CONNECTIONS = 8
 
-/**
- * One pool per process: a pool per queue took 98 of 100 connections when tried. Its connections take on the role that
- * owns the queue's schema, which sees none of our own tables.
- */
-function queuePool(url: string, max: number) {
-  const pool = new pg.Pool({
-    connectionString: url,
-    max,
-    options: '-c search_path=bullmq -c role=perdiem_queue',
-    application_name: 'perdiem-queue',
-  })
-  // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
-  pool.on('error', () => {})
-  return { connection: pool as PostgresConnectionOptions, end: () => pool.end() }
-}
+/** How many connections to PostgreSQL the queue takes in a process. */
+export const queueConnections = ({ redisUrl }: QueueAddress, worked = 0): number =>
+  redisUrl === undefined ? ADD_CONNECTIONS + (worked > 0 ? worked + WORK_CONNECTIONS : 0) : 0
 
-/** @param url the process's own database URL */
-export function connectQueue(url: string, names: readonly string[], onError: (error: Error) => void): JobQueue {
-  const pool = queuePool(url, 4)
+export function connectQueue(
+  address: QueueAddress,
+  names: readonly string[],
+  onError: (error: Error) => void,
+): JobQueue {
+  const tell = quieten(onError)
+  const backend = openBackend(address, 'add', ADD_CONNECTIONS, tell)
   const queues = new Map(
     names.map((name) => {
-      const queue = new Queue(name, { connection: pool.connection, defaultJobOptions: { attempts: 1, ...KEEP } })
-      queue.on('error', onError)
+      const queue = backend.queue(name)
+      queue.on('error', tell)
       return [name, queue]
     }),
   )
@@ -70,76 +67,151 @@ export function connectQueue(url: string, names: readonly string[], onError: (er
     return queue
   }
   return {
+    assertReachable: () => backend.assertReachable(),
     async add(entries) {
-      const byQueue = Map.groupBy(entries, (entry) => entry.queue)
-      for (const [name, list] of byQueue) {
-        await named(name).addBulk(list.map(({ jobId, name, data }) => ({ name, data, opts: { jobId } })))
-      }
+      backend.assertReachable()
+      for (const [name, list] of Map.groupBy(entries, (entry) => entry.queue)) await addAll(named(name), list)
     },
     async state(queue, jobId) {
-      const state = await named(queue).getJobState(jobId)
-      if (state === 'unknown') return 'unknown'
-      return state === 'completed' || state === 'failed' ? 'ended' : 'pending'
+      backend.assertReachable()
+      return await stateOf(named(queue), jobId)
     },
     async keepSchedules(ticks) {
-      for (const tick of ticks) await keepSchedule(named(queueOf(tick)), tick)
+      backend.assertReachable()
+      const made: Job[] = []
+      for (const [name, queue] of queues) {
+        made.push(
+          ...(await keepSchedulesOf(
+            queue,
+            ticks.filter((tick) => queueOf(tick) === name),
+          )),
+        )
+      }
+      return made
     },
+    addCanary: (name) => addCanary(backend, named(name)),
     async close() {
       await Promise.allSettled([...queues.values()].map((queue) => queue.close()))
-      await pool.end()
+      await backend.close()
     },
   }
 }
 
-async function keepSchedule(queue: Queue, tick: Job): Promise<void> {
-  const known = await queue.getJobScheduler(tick.name)
-  // Writing an unchanged schedule while its tick is overdue deletes that tick.
-  if (known?.pattern === tick.schedule && known?.tz === 'UTC') return
-  await queue.upsertJobScheduler(tick.name, { pattern: tick.schedule!, tz: 'UTC' }, { name: tick.name, opts: KEEP })
+async function addAll(queue: Queue, entries: readonly QueueEntry[]): Promise<void> {
+  crashPoint(`enqueue ${queue.name}: before`)
+  await queue.addBulk(entries.map(({ jobId, name, data }) => ({ name, data, opts: { jobId } })))
+  crashPoint(`enqueue ${queue.name}: after`)
+}
+
+async function stateOf(queue: Queue, jobId: string): Promise<QueueState> {
+  const state = await queue.getJobState(jobId)
+  if (state === 'unknown') return 'unknown'
+  return state === 'completed' || state === 'failed' ? 'ended' : 'pending'
+}
+
+const CANARY = 'canary'
+
+async function addCanary(backend: QueueBackend, queue: Queue): Promise<void> {
+  backend.assertReachable()
+  if (await queue.isPaused()) throw new Error(`the queue ${queue.name} is paused`)
+  await queue.add(CANARY, {}, { jobId: `${CANARY}-${newId()}`, removeOnComplete: true, removeOnFail: true })
+}
+
+async function keepSchedulesOf(queue: Queue, ticks: readonly Job[]): Promise<Job[]> {
+  const known = new Map((await queue.getJobSchedulers()).map((scheduler) => [scheduler.key, scheduler]))
+  const made: Job[] = []
+  for (const tick of ticks) {
+    const { pattern, tz } = known.get(tick.name) ?? {}
+    known.delete(tick.name)
+    // Writing an unchanged schedule while its tick is overdue deletes that tick.
+    if (pattern === tick.schedule && tz === 'UTC') continue
+    await queue.upsertJobScheduler(tick.name, { pattern: tick.schedule!, tz: 'UTC' }, { name: tick.name, opts: KEEP })
+    made.push(tick)
+  }
+  // What is left was renamed or dropped in code; it would fire for ever.
+  for (const name of known.keys()) await queue.removeJobScheduler(name)
+  return made
+}
+
+/** When a worker last took a job from a queue (ms of `performance.now()`), and whether it could take another. */
+export interface Appetite {
+  readonly tookAt: number
+  readonly full: boolean
 }
 
 export interface QueueWorkers {
+  appetite(): ReadonlyMap<string, Appetite>
   /** Takes nothing new, and waits for what is running; the caller bounds the wait. */
   close(): Promise<void>
 }
 
-/** A job whose worker dies is taken over after this long; longer than any pause of a healthy event loop. */
-const LOCK_MS = 30_000
-const STALLED_CHECK_MS = 10_000
+/**
+ * A job whose worker dies is taken over after this long; longer than any pause of a healthy event loop. Taken over too
+ * early it is done twice, which is safe.
+ */
+const LOCK_MS = 10_000
+const STALLED_CHECKS_PER_LOCK = 2
+
+export interface WorkersOptions {
+  readonly address: QueueAddress
+  /** Jobs at once, per queue. */
+  readonly concurrency: ReadonlyMap<string, number>
+  readonly lockMs?: number | undefined
+}
 
 /** Works queues in this process. */
 export function startWorkers(
-  url: string,
-  concurrency: ReadonlyMap<string, number>,
+  { address, concurrency, lockMs = LOCK_MS }: WorkersOptions,
   handlers: WorkHandlers,
   onError: (error: Error) => void,
 ): QueueWorkers {
-  const pool = queuePool(url, concurrency.size + 8)
+  const tell = quieten(onError)
+  const backend = openBackend(address, 'work', concurrency.size + WORK_CONNECTIONS, tell)
+  const plates = new Map([...concurrency].map(([name, parallel]) => [name, plate(parallel)]))
   const workers = [...concurrency].map(([name, parallel]) => {
-    const worker = new Worker(
-      name,
-      async (job: BullJob) => {
-        const staged = (job.data as { staged?: unknown }).staged
-        if (typeof staged === 'string') return await handlers.work(staged)
-        // A scheduler's job: the instant it was scheduled for is the only time it may speak of.
-        return await handlers.tick(job.name, new Date(job.opts.prevMillis ?? job.timestamp))
-      },
-      {
-        connection: pool.connection,
-        concurrency: parallel,
-        lockDuration: LOCK_MS,
-        stalledInterval: STALLED_CHECK_MS,
-        maxStalledCount: 5,
-        ...KEEP,
-      },
-    )
-    worker.on('error', onError)
+    const worker = backend.worker(name, (job: BullJob) => plates.get(name)!.eat(() => workOne(job, handlers)), {
+      concurrency: parallel,
+      lockDuration: lockMs,
+      stalledInterval: Math.round(lockMs / STALLED_CHECKS_PER_LOCK),
+      // What BullMQ gives up is found by the sweep.
+      maxStalledCount: 5,
+      ...KEEP,
+    })
+    worker.on('error', tell)
     return worker
   })
   return {
+    appetite: () => new Map([...plates].map(([name, { appetite }]) => [name, appetite()])),
     async close() {
       await Promise.allSettled(workers.map((worker) => worker.close()))
-      await pool.end()
+      await backend.close()
+    },
+  }
+}
+
+async function workOne(job: BullJob, handlers: WorkHandlers): Promise<void> {
+  if (job.name === CANARY) return
+  const staged = (job.data as { staged?: unknown }).staged
+  if (typeof staged === 'string') return await handlers.work(staged)
+  // A scheduler's job: the instant it was scheduled for is the only time it may speak of.
+  return await handlers.tick(job.name, new Date(job.opts.prevMillis ?? job.timestamp))
+}
+
+/** What a worker of one queue has before it. */
+function plate(parallel: number) {
+  let tookAt = performance.now()
+  let eating = 0
+  return {
+    appetite: (): Appetite => ({ tookAt, full: eating >= parallel }),
+    async eat(work: () => Promise<void>): Promise<void> {
+      tookAt = performance.now()
+      eating += 1
+      try {
+        await work()
+      } finally {
+        eating -= 1
+        tookAt = performance.now()
+      }
     },
   }
 }

@@ -5,10 +5,11 @@ import type { Express } from 'express'
 import { join, resolve } from 'node:path'
 import { queues } from '../../jobs/catalog.ts'
 import { sandboxClock, wallClock } from '../adapters/clock.ts'
-import { connectDatabase } from '../adapters/database.ts'
+import { connectDatabase, POOL_MAX } from '../adapters/database.ts'
 import { createFiles } from '../adapters/files.ts'
 import { createLog } from '../adapters/log.ts'
 import { createRelay } from '../adapters/outbox.ts'
+import { preflight } from '../adapters/preflight.ts'
 import { connectQueue } from '../adapters/queue.ts'
 import { createSecrets } from '../adapters/secrets.ts'
 import { connectStripe, stripeProvider, verifyWebhook } from '../adapters/stripe.ts'
@@ -23,19 +24,25 @@ const TRANSACTION_TIMEOUT_MS = 20_000
 /** Six thousand a minute is a hundred a second from one key: no partner's portal, and no crowd either. */
 const RATE_LIMIT_PER_MINUTE = 6_000
 
+/** The sandbox's own calls see every account and stage ticks: a small pool of their own, and the queue's once more. */
+const SANDBOX_POOL_MAX = 7
+
 const PORT = 3_000
 
 export async function startApi(config: ApiConfig): Promise<Running> {
   const log = createLog({ name: 'api', level: config.LOG_LEVEL ?? 'info' })
   const onError = (error: unknown): void => log.warn({ err: error }, 'queue')
-  const queue = connectQueue(config.API_DATABASE_URL, queues, onError)
+  if (config.CHAOS_CRASHES !== undefined) await armForChaos(config.CHAOS_CRASHES)
+  const { address, applicationName } = await look(config, log)
+  const queue = connectQueue(address, queues, onError)
   const relay = createRelay(queue, onError)
   const db = connectDatabase({
     url: config.API_DATABASE_URL,
     transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
     onStaged: (rows) => relay.offer(rows),
+    applicationName,
   })
-  const waiter = createActionWaiter(config.API_DATABASE_URL, onError)
+  const waiter = createActionWaiter(config.API_DATABASE_URL, onError, applicationName)
   const stripe = connectStripe({ secretKey: config.STRIPE_SECRET_KEY, url: config.STRIPE_URL })
   const home = resolve(config.PERDIEM_HOME ?? '.perdiem')
   const secrets = [config.STRIPE_WEBHOOK_SECRET, config.STRIPE_WEBHOOK_SECRET_OLD].filter(
@@ -69,6 +76,22 @@ export async function startApi(config: ApiConfig): Promise<Running> {
       await Promise.allSettled([waiter.close(), sandbox?.close(), queue.close(), db.close()])
     },
   }
+}
+
+/** What must be so before anything is opened. */
+const look = (config: ApiConfig, log: Services['log']): ReturnType<typeof preflight> =>
+  preflight({
+    kind: 'web',
+    databaseUrl: config.API_DATABASE_URL,
+    redisUrl: config.REDIS_URL,
+    // Beside the pool, one connection listens for the ends of actions.
+    connections: POOL_MAX + 1 + (config.PERDIEM_SANDBOX === undefined ? 0 : SANDBOX_POOL_MAX),
+    warn: (words) => log.warn(words),
+  })
+
+async function armForChaos(folder: string): Promise<void> {
+  const { armAll } = await import('../sandbox/crash-points.ts')
+  armAll(folder)
 }
 
 /** Loaded only in the sandbox: production has none of it in memory. */

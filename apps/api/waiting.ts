@@ -42,13 +42,17 @@ class Waiting {
 }
 
 /** @param url the process's own database URL */
-export function createActionWaiter(url: string, onError: (error: unknown) => void): ActionWaiter {
+export function createActionWaiter(
+  url: string,
+  onError: (error: unknown) => void,
+  applicationName = 'perdiem-waiter',
+): ActionWaiter {
   const waiting = new Waiting()
   let closed = false
   let client: pg.Client | null = null
   async function connect(): Promise<void> {
     if (closed) return
-    const next = new pg.Client({ connectionString: url, application_name: 'perdiem-waiter' })
+    const next = new pg.Client({ connectionString: url, application_name: applicationName })
     const again = (error?: unknown): void => {
       if (client === next) client = null
       if (error) onError(error)

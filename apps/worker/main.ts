@@ -1,20 +1,25 @@
 // A worker process: works the queues named on its command line. One program; the Procfile starts it twice, because
 // documents need a browser's memory and nothing else does.
 import { join, resolve } from 'node:path'
+import type { Logger } from 'pino'
 import { catalog, queues, ticks } from '../../jobs/catalog.ts'
+import type { Job } from '../../jobs/kit/job.ts'
 import { stage } from '../../jobs/kit/stage.ts'
 import type { Mailer, Ports } from '../../jobs/kit/ports.ts'
 import { sandboxClock, wallClock, type SandboxClock } from '../adapters/clock.ts'
-import { connectDatabase } from '../adapters/database.ts'
+import { connectDatabase, POOL_MAX, type ProcessDatabase } from '../adapters/database.ts'
 import { createFiles } from '../adapters/files.ts'
 import { newId } from '../adapters/ids.ts'
 import { createLog } from '../adapters/log.ts'
 import { folderMailer, smtpMailer } from '../adapters/mailer.ts'
 import { createRelay, sweep, workStaged } from '../adapters/outbox.ts'
 import { createPdfRenderer } from '../adapters/pdf.ts'
+import { preflight } from '../adapters/preflight.ts'
 import { connectQueue, startWorkers } from '../adapters/queue.ts'
+import { startClockwork } from '../adapters/schedules.ts'
 import { createSecrets } from '../adapters/secrets.ts'
 import { connectStripe, stripeProvider } from '../adapters/stripe.ts'
+import { startWatchdog } from '../adapters/watchdog.ts'
 import { ConfigError, workerConfig, type WorkerConfig } from '../config.ts'
 import { runProcess, type Running } from '../lifecycle.ts'
 
@@ -43,9 +48,55 @@ export async function startWorker(config: WorkerConfig, names: readonly string[]
   const worked = queuesOf(names)
   const log = createLog({ name: worked.join('+'), level: config.LOG_LEVEL ?? 'info' })
   const onError = (error: unknown): void => log.warn({ err: error }, 'queue')
-  const queue = connectQueue(config.WORKER_DATABASE_URL, queues, onError)
+  const around = config.CHAOS_CRASHES === undefined ? undefined : await armForChaos(config.CHAOS_CRASHES)
+  const { address, applicationName } = await preflight({
+    kind: 'worker',
+    databaseUrl: config.WORKER_DATABASE_URL,
+    redisUrl: config.REDIS_URL,
+    connections: POOL_MAX,
+    worked: worked.length,
+    warn: (words) => log.warn(words),
+  })
+  const queue = connectQueue(address, queues, onError)
   const relay = createRelay(queue, onError)
-  const db = connectDatabase({ url: config.WORKER_DATABASE_URL, onStaged: (rows) => relay.offer(rows) })
+  const db = connectDatabase({
+    url: config.WORKER_DATABASE_URL,
+    onStaged: (rows) => relay.offer(rows),
+    applicationName,
+  })
+  const { ports, close } = openPorts(config, db, log)
+  const { clock } = ports
+  const concurrency = new Map(worked.map((name) => [name, concurrencyOf(name)]))
+  const workers = startWorkers(
+    { address, concurrency, lockMs: config.CHAOS_LOCK_MS },
+    { work: (id) => workStaged(id, db, ports, around), tick: (name, at) => stageTick(ports, name, at) },
+    onError,
+  )
+  const fire = async (tick: Job): Promise<void> => await stageTick(ports, tick.name, await clock.now())
+  const clockwork = startClockwork({ db, queue, ticks, holder: newId(), fire }, onError)
+  const watchdog = startWatchdog(
+    {
+      appetite: () => workers.appetite(),
+      addCanary: (name) => queue.addCanary(name),
+      starved: (name) => endStarved(log, name),
+    },
+    onError,
+  )
+  const sweeper = keepSweeping(async () => void (await sweep(db, queue, await clock.now())), onError)
+  log.info({ queues: worked }, 'working')
+  return {
+    ready: worked.join(', '),
+    async stop() {
+      await Promise.all([watchdog.stop(), clockwork.stop(), sweeper.stop()])
+      await workers.close()
+      await relay.drain()
+      await Promise.allSettled([close(), queue.close(), db.close()])
+    },
+  }
+}
+
+/** Everything foreign that jobs may ask for. */
+function openPorts(config: WorkerConfig, db: ProcessDatabase, log: Logger) {
   const clock = config.PERDIEM_SANDBOX === undefined ? wallClock : sandboxClock(db.prisma)
   const home = resolve(config.PERDIEM_HOME ?? '.perdiem')
   const mailer = mailerOf(config, home)
@@ -61,25 +112,27 @@ export async function startWorker(config: WorkerConfig, names: readonly string[]
     stripe: stripeProvider(connectStripe({ secretKey: config.STRIPE_SECRET_KEY, url: config.STRIPE_URL })),
     files: createFiles(join(home, 'files')),
   }
-  await queue.keepSchedules(ticks.filter((tick) => worked.includes(tick.name.split('.')[0]!)))
-  const workers = startWorkers(
-    config.WORKER_DATABASE_URL,
-    new Map(worked.map((name) => [name, concurrencyOf(name)])),
-    { work: (id) => workStaged(id, db, ports), tick: (name, at) => stageTick(ports, name, at) },
-    onError,
-  )
-  const sweeper = keepSweeping(async () => void (await sweep(db, queue, await clock.now())), onError)
-  log.info({ queues: worked }, 'working')
   return {
-    ready: worked.join(', '),
-    async stop() {
-      await sweeper.stop()
-      await workers.close()
-      await relay.drain()
+    ports,
+    async close() {
       mailer.close?.()
-      await Promise.allSettled([pdf.close(), queue.close(), db.close()])
+      await pdf.close()
     },
   }
+}
+
+/** Exit codes from 64 on are for reasons; 75 is `try again`. */
+const STARVED = 75
+
+function endStarved(log: Ports['log'], queue: string): void {
+  log.warn({ queue }, 'no job was taken for 30 s though there were some: this process ends, to be started anew')
+  process.exit(STARVED)
+}
+
+async function armForChaos(folder: string) {
+  const { armAll, crashingPorts } = await import('../sandbox/crash-points.ts')
+  armAll(folder)
+  return crashingPorts
 }
 
 function mailerOf(config: WorkerConfig, home: string): Mailer & { close?(): void } {

@@ -43,7 +43,7 @@ export async function stageAll<P>(
     const rows = await tx.$queryRaw<StagedRow[]>`
       INSERT INTO staged_jobs (id, name, payload, key, account_id, due_at, next_at)
       SELECT gen_random_uuid(), ${job.name}, body::jsonb, key, ${options.accountId ?? null}::uuid,
-             ${options.dueAt ?? null}::timestamptz, clock_timestamp() + interval '10 seconds'
+             ${options.dueAt ?? null}::timestamptz, clock_timestamp() + interval '2 seconds'
       FROM unnest(${keys}::text[], ${bodies}::text[]) AS given (key, body)
       ON CONFLICT DO NOTHING
       RETURNING id, name, payload`

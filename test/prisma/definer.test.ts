@@ -33,6 +33,7 @@ describe('functions that run as the owner', () => {
       'begin_import',
       'find_api_key',
       'oldest_undone_job_s',
+      'rebuild_queue',
       'receive_stripe_event',
       'redrive_job',
       'takes_import_rows',
@@ -56,6 +57,7 @@ describe('functions that run as the owner', () => {
       { proname: 'begin_import', ...api },
       { proname: 'find_api_key', ...api },
       { proname: 'oldest_undone_job_s', ...api },
+      { proname: 'rebuild_queue', ...api },
       { proname: 'receive_stripe_event', ...api },
       { proname: 'redrive_job', ...api },
       { proname: 'takes_import_rows', ...api },
@@ -92,6 +94,25 @@ describe('functions that run as the owner', () => {
     expect([await verdict(), await verdict()]).toEqual(['redriven', 'not_dead'])
     await api.query('COMMIT')
   })
+
+  it('everything undone is told again, and nothing that is done, if an operator asks', async () => {
+    await superuser.query('DELETE FROM staged_jobs')
+    await superuser.query(`
+      INSERT INTO staged_jobs (id, name, payload, key, next_at, outcome, finished_at)
+      SELECT gen_random_uuid(), 'x.y', '{}', key, now() + interval '1 hour', outcome,
+             CASE WHEN outcome = 'done' THEN now() END
+      FROM (VALUES ('one', NULL), ('two', NULL), ('three', 'done')) AS given (key, outcome)`)
+    const told = async () => (await api.query('SELECT rebuild_queue() AS told')).rows[0].told
+    const due = async () =>
+      (await superuser.query(`SELECT key FROM staged_jobs WHERE next_at < now() + interval '1 minute' ORDER BY 1`)).rows
+    expect([await told(), await due()]).toEqual([0, []])
+    await api.query('BEGIN')
+    await api.query(`SELECT set_config('perdiem.operator', 'on', true)`)
+    expect(await told()).toBe(2)
+    await api.query('COMMIT')
+    expect(await due()).toEqual([{ key: 'one' }, { key: 'two' }])
+  })
+
   it('an import is begun by an operator, once, and one at a time', async () => {
     const add = async (status: string) => {
       const { rows } = await superuser.query(

@@ -84,7 +84,9 @@ export function fakeQueue(): FakeQueue {
       }
     },
     state: async (_, jobId) => states.get(jobId) ?? 'unknown',
-    keepSchedules: async () => {},
+    keepSchedules: async () => [],
+    assertReachable: () => {},
+    addCanary: async () => {},
     close: async () => {},
   }
 }

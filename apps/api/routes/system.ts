@@ -1,6 +1,7 @@
 // What no account owns: Stripe's webhook, and whether we are alive and ready.
 import { raw, type RequestHandler, type Response, type Router } from 'express'
 import followStripeEvent from '../../../jobs/payments/follow-stripe-event.job.ts'
+import { crashPoint } from '../../adapters/crash-point.ts'
 import { newId } from '../../adapters/ids.ts'
 import type { Services } from '../context.ts'
 import { Problem } from '../problem.ts'
@@ -18,9 +19,11 @@ function webhook(services: Services): RequestHandler {
     if (!event) throw new Problem(400, 'invalid_signature', 'This is not a webhook signed by Stripe for this endpoint.')
     const at = await services.clock.now()
     const jobId = newId()
+    crashPoint('webhook: before')
     const rows = await services.db.prisma.$queryRaw<{ fresh: boolean }[]>`
       SELECT receive_stripe_event(${event.id}, ${event.type}, ${event.objectId}, ${at}::timestamptz,
         ${jobId}::uuid) AS fresh`
+    crashPoint('webhook: recorded')
     if (rows[0]?.fresh)
       services.relay.offer([{ id: jobId, name: followStripeEvent.name, payload: { event: event.id } }])
     response.json({ received: true })

@@ -1,5 +1,5 @@
-// BullMQ on PostgreSQL, the real one: what one process adds another works, schedules keep, and the queue's own role
-// sees nothing of ours.
+// BullMQ, the real one, on both of its backends: what one process adds another works. And on PostgreSQL the queue's own
+// role sees nothing of ours.
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { connectDatabase, type ProcessDatabase } from '../../../apps/adapters/database.ts'
@@ -7,11 +7,11 @@ import { newId } from '../../../apps/adapters/ids.ts'
 import { createRelay, sweep, workStaged } from '../../../apps/adapters/outbox.ts'
 import { connectQueue, startWorkers, type JobQueue, type WorkHandlers } from '../../../apps/adapters/queue.ts'
 import { release } from '../../../apps/release.ts'
-import { ticks } from '../../../jobs/catalog.ts'
-import { queueOf, type Job } from '../../../jobs/kit/job.ts'
 import { done } from '../../../jobs/kit/outcome.ts'
 import type { Ports } from '../../../jobs/kit/ports.ts'
 import { stage } from '../../../jobs/kit/stage.ts'
+import { openBackend } from '../../../apps/adapters/queue-backend.ts'
+import { BACKENDS, type Backend } from '../../support/backends.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.ts'
 import { register, stagedFacts } from '../../support/staged.ts'
 import { waitUntil } from '../../support/wait.ts'
@@ -19,11 +19,9 @@ import { waitUntil } from '../../support/wait.ts'
 const QUEUE = 'queue-test'
 const NOW = new Date('2026-10-01T12:00:00Z')
 const account = newId()
-const queuesOfTicks = [...new Set(ticks.map(queueOf))]
 let database: TestDatabase
 let superuser: pg.Client
 let db: ProcessDatabase
-let apiQueue: JobQueue
 const errors: Error[] = []
 const onError = (error: Error): void => void errors.push(error)
 
@@ -39,54 +37,69 @@ beforeAll(async () => {
     [account],
   )
   db = connectDatabase({ url: database.workerUrl, max: 3 })
-  apiQueue = connectQueue(database.apiUrl, [QUEUE, ...queuesOfTicks], onError)
 })
 afterAll(async () => {
-  await Promise.all([apiQueue.close(), db.close(), superuser.end()])
+  await Promise.all([db.close(), superuser.end()])
   await database.drop()
 })
 afterEach(() => expect(errors).toEqual([]))
 
 const ports = (): Ports =>
   ({ db, clock: { now: async () => NOW }, log: { info: () => {}, warn: () => {} } }) as unknown as Ports
+const entry = (id: string) => ({ queue: QUEUE, jobId: `${id}-0`, name: `${QUEUE}.echo`, data: { staged: id } })
 const nothing: WorkHandlers = { work: async () => {}, tick: async () => {} }
 
-async function withWorkers(handlers: Partial<WorkHandlers>, work: () => Promise<void>): Promise<void> {
-  const workers = startWorkers(database.workerUrl, new Map([[QUEUE, 4]]), { ...nothing, ...handlers }, onError)
-  try {
-    await work()
-  } finally {
-    await workers.close()
-  }
-}
-
-const entry = (id: string) => ({ queue: QUEUE, jobId: `${id}-0`, name: `${QUEUE}.echo`, data: { staged: id } })
-const endedInQueue = (id: string) =>
-  waitUntil(`${id} has ended in the queue`, async () => (await apiQueue.state(QUEUE, `${id}-0`)) === 'ended')
-
-describe('a job', () => {
-  it('told to the queue by the API is worked by the worker, as roles that are not each other', async () => {
-    const job = register(`${QUEUE}.echo`, async () => done('heard'))
-    const relay = createRelay(apiQueue, (error) => onError(error as Error))
-    const staged: string[] = []
-    const stager = connectDatabase({
-      url: database.workerUrl,
-      max: 1,
-      onStaged: (rows) => (staged.push(...rows.map(({ id }) => id)), relay.offer(rows)),
-    })
-    try {
-      await withWorkers({ work: (id) => workStaged(id, db, ports()) }, async () => {
-        await stager.withAccount(account, (tx) => stage(tx, job, { n: 1 }, { accountId: account }))
-        await relay.drain()
-        await endedInQueue(staged[0]!)
-      })
-      expect(await stagedFacts(db, staged[0]!)).toMatchObject({ outcome: 'done', reason: 'heard', finished: true })
-    } finally {
-      await stager.close()
-    }
+describe.each(BACKENDS)('a job on $name', ({ missing, start }) => {
+  let backend: Backend
+  let apiQueue: JobQueue
+  beforeAll(async () => {
+    if (missing !== null) return
+    backend = await start(database)
+    apiQueue = connectQueue(backend.api, [QUEUE], onError)
+  })
+  afterAll(async () => {
+    await apiQueue?.close()
+    await backend?.stop()
   })
 
-  it('is pending, then ended; one that was never added is unknown', async () => {
+  async function withWorkers(handlers: Partial<WorkHandlers>, work: () => Promise<void>): Promise<void> {
+    const options = { address: backend.worker, concurrency: new Map([[QUEUE, 4]]) }
+    const workers = startWorkers(options, { ...nothing, ...handlers }, onError)
+    try {
+      await work()
+    } finally {
+      await workers.close()
+    }
+  }
+
+  const endedInQueue = (id: string) =>
+    waitUntil(`${id} has ended in the queue`, async () => (await apiQueue.state(QUEUE, `${id}-0`)) === 'ended')
+
+  it.skipIf(missing !== null)(
+    'told to the queue by the API is worked by the worker, as roles that are not each other',
+    async () => {
+      const job = register(`${QUEUE}.echo`, async () => done('heard'))
+      const relay = createRelay(apiQueue, (error) => onError(error as Error))
+      const staged: string[] = []
+      const stager = connectDatabase({
+        url: database.workerUrl,
+        max: 1,
+        onStaged: (rows) => (staged.push(...rows.map(({ id }) => id)), relay.offer(rows)),
+      })
+      try {
+        await withWorkers({ work: (id) => workStaged(id, db, ports()) }, async () => {
+          await stager.withAccount(account, (tx) => stage(tx, job, { n: 1 }, { accountId: account }))
+          await relay.drain()
+          await endedInQueue(staged[0]!)
+        })
+        expect(await stagedFacts(db, staged[0]!)).toMatchObject({ outcome: 'done', reason: 'heard', finished: true })
+      } finally {
+        await stager.close()
+      }
+    },
+  )
+
+  it.skipIf(missing !== null)('is pending, then ended; one that was never added is unknown', async () => {
     const id = newId()
     expect(await apiQueue.state(QUEUE, `${id}-0`)).toBe('unknown')
     await apiQueue.add([entry(id)])
@@ -96,108 +109,92 @@ describe('a job', () => {
     expect(worked).toEqual([id])
   })
 
-  it('added again under its id is swallowed, pending or ended; under the next id it is worked again', async () => {
-    const [id, last] = [newId(), newId()]
-    const worked: string[] = []
-    await apiQueue.add([entry(id), entry(id)])
-    await apiQueue.add([entry(id)])
-    await withWorkers({ work: async (staged) => void worked.push(staged) }, async () => {
-      await endedInQueue(id)
+  it.skipIf(missing !== null)(
+    'added again under its id is swallowed, pending or ended; under the next id it is worked again',
+    async () => {
+      const [id, last] = [newId(), newId()]
+      const worked: string[] = []
+      await apiQueue.add([entry(id), entry(id)])
       await apiQueue.add([entry(id)])
-      await apiQueue.add([{ ...entry(id), jobId: `${id}-1` }, entry(last)])
-      await waitUntil('the later ones are worked', () => worked.length >= 3)
-      await endedInQueue(last)
-    })
-    expect(worked.sort()).toEqual([id, id, last].sort())
+      await withWorkers({ work: async (staged) => void worked.push(staged) }, async () => {
+        await endedInQueue(id)
+        await apiQueue.add([entry(id)])
+        await apiQueue.add([{ ...entry(id), jobId: `${id}-1` }, entry(last)])
+        await waitUntil('the later ones are worked', () => worked.length >= 3)
+        await endedInQueue(last)
+      })
+      expect(worked.sort()).toEqual([id, id, last].sort())
+    },
+  )
+
+  it.skipIf(missing !== null)(
+    'that throws has ended for the queue, which does not try it again: that is the sweep’s business',
+    async () => {
+      let runs = 0
+      const job = register(`${QUEUE}.fails`, () => {
+        runs += 1
+        return runs === 1 ? Promise.reject(new Error('no luck')) : Promise.resolve(done())
+      })
+      const staged: string[] = []
+      const staging = connectDatabase({
+        url: database.workerUrl,
+        max: 1,
+        onStaged: (rows) => staged.push(...rows.map(({ id }) => id)),
+      })
+      await staging.acrossAccounts((tx) => stage(tx, job, { n: 1 }))
+      await staging.close()
+      const id = staged[0]!
+      const ripe = () => superuser.query('UPDATE staged_jobs SET next_at = now() WHERE id = $1', [id])
+      await withWorkers({ work: (one) => workStaged(one, db, ports()) }, async () => {
+        await ripe()
+        expect(await sweep(db, apiQueue, NOW)).toBe(1)
+        await endedInQueue(id)
+        expect([runs, (await stagedFacts(db, id)).attempts]).toEqual([1, 1])
+        await ripe()
+        expect(await sweep(db, apiQueue, NOW)).toBe(1)
+        await waitUntil('it is done', async () => (await stagedFacts(db, id)).finished)
+      })
+      expect(await stagedFacts(db, id)).toMatchObject({ outcome: 'done', attempts: 1, redrives: 1 })
+    },
+  )
+
+  it.skipIf(missing !== null)('a canary is taken, shows that the worker eats, and leaves no trace', async () => {
+    const options = { address: backend.worker, concurrency: new Map([[QUEUE, 4]]) }
+    const workers = startWorkers(options, nothing, onError)
+    try {
+      const { tookAt } = workers.appetite().get(QUEUE)!
+      await apiQueue.addCanary(QUEUE)
+      await waitUntil('it is taken', () => workers.appetite().get(QUEUE)!.tookAt > tookAt)
+      expect(workers.appetite().get(QUEUE)!.full).toBe(false)
+    } finally {
+      await workers.close()
+    }
+    const inspector = openBackend(backend.api, 'add', 1, onError)
+    const queue = inspector.queue(QUEUE)
+    const jobs = await queue.getJobs(['waiting', 'active', 'completed', 'failed'])
+    expect(jobs.filter(({ name }) => name === 'canary')).toEqual([])
+    await queue.pause()
+    await expect(apiQueue.addCanary(QUEUE)).rejects.toThrow('is paused')
+    await queue.resume()
+    await queue.close()
+    await inspector.close()
   })
 
-  it('that throws has ended for the queue, which does not try it again: that is the sweep’s business', async () => {
-    let runs = 0
-    const job = register(`${QUEUE}.fails`, () => {
-      runs += 1
-      return runs === 1 ? Promise.reject(new Error('no luck')) : Promise.resolve(done())
-    })
-    const staged: string[] = []
-    const staging = connectDatabase({
-      url: database.workerUrl,
-      max: 1,
-      onStaged: (rows) => staged.push(...rows.map(({ id }) => id)),
-    })
-    await staging.acrossAccounts((tx) => stage(tx, job, { n: 1 }))
-    await staging.close()
-    const id = staged[0]!
-    const ripe = () => superuser.query('UPDATE staged_jobs SET next_at = now() WHERE id = $1', [id])
-    await withWorkers({ work: (one) => workStaged(one, db, ports()) }, async () => {
-      await ripe()
-      expect(await sweep(db, apiQueue, NOW)).toBe(1)
-      await endedInQueue(id)
-      expect([runs, (await stagedFacts(db, id)).attempts]).toEqual([1, 1])
-      await ripe()
-      expect(await sweep(db, apiQueue, NOW)).toBe(1)
-      await waitUntil('it is done', async () => (await stagedFacts(db, id)).finished)
-    })
-    expect(await stagedFacts(db, id)).toMatchObject({ outcome: 'done', attempts: 1, redrives: 1 })
-  })
-})
-
-describe('schedules', () => {
-  /** Rows of schedulers and of the ticks they hold ready, with what any change of them would change. */
-  const kept = async () =>
-    (
-      await superuser.query(`
-    SELECT 'scheduler' AS kind, queue, scheduler_id AS id, pattern, xmin::text FROM bullmq.scheduler
-    UNION ALL SELECT 'tick', queue, id, scheduler_id, xmin::text FROM bullmq.job WHERE scheduler_id IS NOT NULL
-    ORDER BY 1, 2, 3`)
-    ).rows
-  const patterns = async () =>
-    (await kept()).filter(({ kind }) => kind === 'scheduler').map(({ id, pattern }) => [id, pattern])
-  const wanted = (list: readonly Job[]) => list.map(({ name, schedule }) => [name, schedule]).sort()
-
-  it('are created for every tick, once, and not rewritten while unchanged', async () => {
-    await apiQueue.keepSchedules(ticks)
-    const first = await kept()
-    expect((await patterns()).sort()).toEqual(wanted(ticks))
-    expect(first.filter(({ kind }) => kind === 'tick')).toHaveLength(ticks.length)
-    await apiQueue.keepSchedules(ticks)
-    const another = connectQueue(database.workerUrl, queuesOfTicks, onError)
-    await another.keepSchedules(ticks)
-    await another.close()
-    expect(await kept()).toEqual(first)
-  })
-
-  it('a tick that is overdue is left as it is', async () => {
-    await apiQueue.keepSchedules(ticks)
-    await superuser.query(`
-      UPDATE bullmq.job SET added_at_ms = added_at_ms - 86400000, process_at_ms = process_at_ms - 86400000
-      WHERE scheduler_id IS NOT NULL`)
-    await superuser.query('UPDATE bullmq.scheduler SET next_run_ms = next_run_ms - 86400000')
-    const overdue = await kept()
-    await apiQueue.keepSchedules(ticks)
-    expect(await kept()).toEqual(overdue)
-  })
-
-  it('a changed one is rewritten, and the others are not', async () => {
-    await apiQueue.keepSchedules(ticks)
-    const before = await kept()
-    const [first, ...rest] = ticks
-    await apiQueue.keepSchedules([{ ...first!, schedule: '7 * * * *' }, ...rest])
-    expect((await patterns()).sort()).toEqual(wanted([{ ...first!, schedule: '7 * * * *' }, ...rest]))
-    const untouched = (rows: { id: string; pattern: string }[]) =>
-      rows.filter(({ id, pattern }) => id !== first!.name && pattern !== first!.name)
-    expect(untouched(await kept())).toEqual(untouched(before))
-    await apiQueue.keepSchedules(ticks)
-    expect((await patterns()).sort()).toEqual(wanted(ticks))
-  })
-
-  it('a tick tells the instant it was scheduled for', async () => {
-    const every = register(`${QUEUE}.tick`, async () => done(), { schedule: '* * * * * *' })
-    const fired: [string, number][] = []
-    await withWorkers({ tick: async (name, at) => void fired.push([name, at.getTime()]) }, async () => {
-      await apiQueue.keepSchedules([every as unknown as Job])
-      await waitUntil('it has fired twice', () => fired.length >= 2)
-    })
-    expect(fired.every(([name, at]) => name === every.name && at % 1_000 === 0)).toBe(true)
-    expect(fired[1]![1]).toBeGreaterThan(fired[0]![1])
+  it.skipIf(missing !== null)('one that fills its worker is seen as doing so', async () => {
+    let letGo = (): void => {}
+    const held = new Promise<void>((done) => (letGo = done))
+    const id = newId()
+    await apiQueue.add([entry(id)])
+    const options = { address: backend.worker, concurrency: new Map([[QUEUE, 1]]) }
+    const workers = startWorkers(options, { ...nothing, work: () => held }, onError)
+    try {
+      await waitUntil('it is full', () => workers.appetite().get(QUEUE)!.full)
+      letGo()
+      await waitUntil('it is not', () => !workers.appetite().get(QUEUE)!.full)
+    } finally {
+      letGo()
+      await workers.close()
+    }
   })
 })
 
@@ -247,14 +244,15 @@ describe('the role of the queue', () => {
       CREATE OR REPLACE FUNCTION bullmq.note() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN INSERT INTO bullmq.witness VALUES (session_user || ' as ' || current_user); RETURN NULL; END $$;
       CREATE TRIGGER note AFTER INSERT ON bullmq.job FOR EACH STATEMENT EXECUTE FUNCTION bullmq.note()`)
-    const workerQueue = connectQueue(database.workerUrl, [QUEUE], onError)
+    const apiQueue = connectQueue({ databaseUrl: database.apiUrl }, [QUEUE], onError)
+    const workerQueue = connectQueue({ databaseUrl: database.workerUrl }, [QUEUE], onError)
     try {
       await apiQueue.add([entry(newId())])
       await workerQueue.add([entry(newId())])
       const { rows } = await superuser.query('SELECT DISTINCT who FROM bullmq.witness ORDER BY 1')
       expect(rows.map(({ who }) => who)).toEqual(['perdiem_api as perdiem_queue', 'perdiem_worker as perdiem_queue'])
     } finally {
-      await workerQueue.close()
+      await Promise.all([workerQueue.close(), apiQueue.close()])
       await superuser.query('DROP TRIGGER note ON bullmq.job; DROP FUNCTION bullmq.note(); DROP TABLE bullmq.witness')
     }
   })
