@@ -5,6 +5,7 @@ import type { Role } from '../../jobs/rules/gate.ts'
 import { fromPublicId } from '../adapters/ids.ts'
 import { hashApiSecret } from '../adapters/secrets.ts'
 import type { Caller, Services } from './context.ts'
+import { gather } from './gather.ts'
 import { notFound, Problem } from './problem.ts'
 
 /** Longer than any key we ever made; hashing megabytes is an attack. */
@@ -19,13 +20,41 @@ export const bearer = (request: Request): string | null =>
 export async function authenticate(request: Request, { db }: Services): Promise<Caller> {
   const secret = bearer(request)
   if (secret === null || secret.length > SECRET_MAX) throw unauthorized()
-  const rows = await db.prisma.$queryRaw<{ id: string; accountId: string | null; scopes: Role[] }[]>`
-    SELECT id, account_id AS "accountId", scopes FROM find_api_key(${hashApiSecret(secret)})`
-  const key = rows[0]
+  const key = await findKey(db, hashApiSecret(secret))
   if (!key) throw unauthorized()
   const operator = key.accountId === null
+  // An observer's key sees what an operator's does, and changes nothing.
+  const looksOnly = operator && !key.scopes.includes('operator')
+  if (looksOnly && request.method !== 'GET' && request.method !== 'HEAD') {
+    throw new Problem(403, 'forbidden', 'This key may only look.')
+  }
   const accountId = operator ? await namedAccount(request, db) : key.accountId
   return { keyId: key.id, roles: key.scopes, operator, accountId }
+}
+
+type Hash = ReturnType<typeof hashApiSecret>
+
+interface FoundKey {
+  readonly id: string
+  readonly accountId: string | null
+  readonly scopes: Role[]
+}
+
+const finders = new WeakMap<Services['db'], (hash: Hash) => Promise<FoundKey | null>>()
+
+/** The valid key of that hash, or null. Never from memory: a revocation holds from its commit on. */
+function findKey(db: Services['db'], hash: Hash): Promise<FoundKey | null> {
+  const find = finders.get(db) ?? gather((hashes: readonly Hash[]) => findKeys(db, hashes))
+  finders.set(db, find)
+  return find(hash)
+}
+
+async function findKeys({ prisma }: Services['db'], hashes: readonly Hash[]): Promise<(FoundKey | null)[]> {
+  const rows = await prisma.$queryRaw<(FoundKey & { n: number })[]>`
+    SELECT h.n::int AS n, k.id, k.account_id AS "accountId", k.scopes
+    FROM unnest(${hashes}::bytea[]) WITH ORDINALITY AS h (hash, n) CROSS JOIN LATERAL find_api_key(h.hash) AS k`
+  const found = new Map(rows.map((row) => [row.n, row]))
+  return hashes.map((_, index) => found.get(index + 1) ?? null)
 }
 
 async function namedAccount(request: Request, db: Services['db']): Promise<string | null> {

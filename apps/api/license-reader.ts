@@ -3,6 +3,7 @@ import { Prisma } from '../../prisma/client/client.ts'
 import type { Tx } from '../../jobs/kit/ports.ts'
 import { licenseState } from '../../jobs/rules/license-state.ts'
 import { toPublicId } from '../adapters/ids.ts'
+import type { ProcessDatabase } from '../adapters/database.ts'
 import type { Secrets } from '../adapters/secrets.ts'
 import { instantView } from './money-view.ts'
 
@@ -26,6 +27,18 @@ export const licenseColumns = Prisma.sql`
 export const licenseTables = Prisma.sql`
   licenses l JOIN products p ON p.id = l.product_id
   LEFT JOIN sites s ON s.account_id = l.account_id AND s.id = l.site_id`
+
+const products = new WeakMap<ProcessDatabase, Set<string>>()
+
+/** Whether there is a product of that name. Products are never renamed nor deleted: one that was there is there. */
+export async function isProduct(db: ProcessDatabase, slug: string): Promise<boolean> {
+  const known = products.get(db) ?? new Set()
+  products.set(db, known)
+  if (known.has(slug)) return true
+  const rows = await db.prisma.$queryRaw<unknown[]>`SELECT 1 FROM products WHERE slug = ${slug}`
+  if (rows.length > 0) known.add(slug)
+  return rows.length > 0
+}
 
 export function siteView(row: { id: string; url: string | null; externalId: string | null; client: string | null }) {
   return {

@@ -60,6 +60,8 @@ export function defineRoute<B extends Schema | undefined, Q extends Schema | und
 /** The Express path of an OpenAPI path. */
 export const expressPath = (path: string): string => path.replace(/\{(\w+)\}/g, ':$1')
 
+/** Made once: a schema costs more to make than to use. */
+const NO_QUERY = z.strictObject({})
 const NOBODY: Caller = { keyId: '', roles: [], operator: false, accountId: null }
 
 /** Order of refusals: who are you, may you, do we understand you. */
@@ -73,7 +75,7 @@ export function routeHandler(route: Route, services: Services): RequestHandler {
       request,
       accountId: caller.accountId ?? '',
       params: parse(route.params, request.params, 'path'),
-      query: parse(route.query ?? z.strictObject({}), request.query, 'query'),
+      query: parse(route.query ?? NO_QUERY, request.query, 'query'),
       body: parseBody(route, request),
     }
     const reply = route.write ? await answerOnce(route, call, route.write) : await route.handle!(call)

@@ -1,6 +1,7 @@
 // What an account may do, as one pure function shared by the API, the portal and the jobs (domain.md, Gates).
 
-export type Role = 'operator' | 'owner' | 'billing' | 'licenses' | 'viewer'
+/** `operator` and `observer` are the vendor's own: one may everything, the other only look. */
+export type Role = 'operator' | 'observer' | 'owner' | 'billing' | 'licenses' | 'viewer'
 
 export type GatedAction =
   | 'issue'
@@ -26,7 +27,7 @@ export interface GateFacts {
 export type Refusal = 'forbidden' | 'account_closed' | 'payment_method_required' | 'invoice_past_due'
 export type Verdict = { readonly allowed: true } | { readonly allowed: false; readonly code: Refusal }
 
-/** Which roles an action belongs to. An operator may do everything an owner may. */
+/** Which roles an action belongs to. An operator may do everything an owner may, an observer what a viewer may. */
 const MAY: Record<GatedAction, readonly Role[]> = {
   issue: ['operator', 'owner', 'licenses'],
   assign: ['operator', 'owner', 'licenses'],
@@ -37,7 +38,7 @@ const MAY: Record<GatedAction, readonly Role[]> = {
   edit_company: ['operator', 'owner', 'billing'],
   edit_account: ['operator', 'owner', 'billing'],
   edit_keys: ['operator', 'owner'],
-  read: ['operator', 'owner', 'billing', 'licenses', 'viewer'],
+  read: ['operator', 'observer', 'owner', 'billing', 'licenses', 'viewer'],
 }
 
 const NEEDS_OPEN_ACCOUNT: ReadonlySet<GatedAction> = new Set(['issue', 'assign'])

@@ -4,7 +4,7 @@ import { assignRequest, issueInput } from '../../../jobs/licenses/actions/inputs
 import { fromPublicId } from '../../adapters/ids.ts'
 import { acceptAction } from '../accept.ts'
 import type { Call } from '../context.ts'
-import { licenseColumns, licenseTables, licenseView, type LicenseRow } from '../license-reader.ts'
+import { isProduct, licenseColumns, licenseTables, licenseView, type LicenseRow } from '../license-reader.ts'
 import { instantView } from '../money-view.ts'
 import { decodeCursor, page } from '../paging.ts'
 import { notFound, Problem } from '../problem.ts'
@@ -26,10 +26,7 @@ const issue = defineRoute({
     ...accepted,
   },
   async handle(call) {
-    const known = await call.services.db.withNobody(
-      (tx) => tx.$queryRaw<unknown[]>`SELECT 1 FROM products WHERE slug = ${call.body.product}`,
-    )
-    if (known.length === 0) {
+    if (!(await isProduct(call.services.db, call.body.product))) {
       throw new Problem(422, 'unknown_product', `There is no product ${call.body.product}.`, [
         { path: 'product', message: 'is not a known product' },
       ])

@@ -2,10 +2,11 @@
 import { z } from 'zod'
 import { audit } from '../../../jobs/kit/audit.ts'
 import { fromPublicId, toPublicId } from '../../adapters/ids.ts'
-import { redriveJob } from '../../adapters/outbox.ts'
+import { rebuildQueue } from '../../adapters/outbox.ts'
 import { instantView } from '../money-view.ts'
 import { decodeCursor, page } from '../paging.ts'
 import { notFound, Problem } from '../problem.ts'
+import { retryDeadJob } from '../retry-job.ts'
 import { defineRoute } from '../route.ts'
 import { idParam, listOf, pageQuery, cursorInstant } from '../schemas.ts'
 import { waitingMonth, waitingMonths } from '../waiting-months.ts'
@@ -98,12 +99,28 @@ const retryJob = defineRoute({
   async write(tx, { services, params, caller }) {
     const id = fromPublicId('job', params.id)
     if (!id) throw notFound('job')
-    const found = await redriveJob(tx, id)
+    const found = await retryDeadJob(tx, id, `key:${caller.keyId}`, await services.clock.now())
     if (found === 'unknown') throw notFound('job')
     if (found === 'not_dead') throw new Problem(409, 'job_not_dead', 'Only a dead job can be tried again.')
-    const at = await services.clock.now()
-    await audit(tx, [{ accountId: null, at, actor: `key:${caller.keyId}`, action: 'job.retried', subject: id }])
     return { status: 200, body: { retried: true } }
+  },
+})
+
+const rebuild = defineRoute({
+  ...words,
+  method: 'post',
+  path: '/v1/admin/queues/rebuild',
+  summary: 'Tell the queues again of everything that is not done',
+  description:
+    'For a Redis that was emptied or restored. By itself that happens within seconds; jobs that wait for another ' +
+    'attempt are tried at once, too. Doing it when nothing is lost does no harm.',
+  responses: { 200: { description: 'How many jobs are told again.', schema: z.object({ jobs: z.int() }) } },
+  async write(tx, { services, caller }) {
+    const jobs = await rebuildQueue(tx)
+    const at = await services.clock.now()
+    const actor = `key:${caller.keyId}`
+    await audit(tx, [{ accountId: null, at, actor, action: 'queue.rebuilt', subject: 'queues', details: { jobs } }])
+    return { status: 200, body: { jobs } }
   },
 })
 
@@ -153,4 +170,4 @@ const billingRuns = defineRoute({
   },
 })
 
-export const operationRoutes = [listJobs, retryJob, billingRuns]
+export const operationRoutes = [listJobs, retryJob, rebuild, billingRuns]

@@ -211,6 +211,7 @@ describe('what the API answers fits the document', () => {
       const { body } = await world.call('GET', '/v1/admin/jobs')
       return await world.call('POST', `/v1/admin/jobs/${body.data[0].id}/retry`)
     },
+    'POST /v1/admin/queues/rebuild': () => world.call('POST', '/v1/admin/queues/rebuild'),
     'GET /v1/admin/billing-runs': () => world.call('GET', '/v1/admin/billing-runs'),
     'POST /v1/admin/imports': () => world.call('POST', '/v1/admin/imports', { body: { bill_from: '2026-09' } }),
     'POST /v1/admin/imports/{id}/rows': async () => await sendWrongRow(await beginImport()),

@@ -32,6 +32,7 @@ function verdict(action: GatedAction, changes: Partial<GateFacts>): string {
 describe('a role', () => {
   const TABLE: Record<Role, readonly GatedAction[]> = {
     operator: ACTIONS,
+    observer: ['read'],
     owner: ACTIONS,
     billing: ['pay', 'edit_cards', 'edit_company', 'edit_account', 'read'],
     licenses: ['issue', 'assign', 'unassign', 'revoke', 'read'],
