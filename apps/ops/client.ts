@@ -144,6 +144,12 @@ export function importClient(options: ClientOptions): ImportClient {
   }
 }
 
+const told = z.object({ jobs: z.number() })
+
+/** Has the queues told again of everything that is not done. @returns how many jobs. @throws Failure */
+export const rebuildQueues = async (options: ClientOptions): Promise<number> =>
+  (await caller(options)(told, { method: 'POST', path: '/v1/admin/queues/rebuild' })).jobs
+
 const waitFor = (ms: number, signal?: AbortSignal): Promise<unknown> => delay(ms, undefined, signal && { signal })
 
 function asJson(text: string): unknown {
@@ -184,7 +190,7 @@ function refusal(response: Response, text: string, base: string, what: string): 
   const said = detail === '' ? `${what} answered ${status}.` : `${plain(detail)} (${status})${listed.join('')}`
   const refused = (sentence: string): Refused => new Refused(sentence, code)
   if (status === 401) return refused(`${base} does not know this PERDIEM_API_KEY (401). It must be an operator's key.`)
-  if (status === 403) return refused(`This PERDIEM_API_KEY is not an operator's key (403): it may not import.`)
+  if (status === 403) return refused(`This PERDIEM_API_KEY is not an operator's key (403), or one that may only look.`)
   if (status === 404) {
     return refused(`${base} has nothing at ${what} (404). Is PERDIEM_URL right, and is Perdiem there new enough?`)
   }

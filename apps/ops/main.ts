@@ -2,15 +2,19 @@
 import { parseArgs } from 'node:util'
 import { opsConfig } from '../config.ts'
 import { explain } from '../lifecycle.ts'
-import { importClient } from './client.ts'
-import { Failure } from './failure.ts'
+import { importClient, rebuildQueues } from './client.ts'
+import { count, Failure } from './failure.ts'
 import { importFolder, type Stage, WrongFolder } from './import.ts'
 import { showProgress } from './progress.ts'
 
 const USAGE = `Usage: npm run ops -- import FOLDER --bill-from YYYY-MM
+       npm run ops -- rebuild
 
-Sends accounts.csv, prices.csv and events.csv of FOLDER (those that are there) to Perdiem and has them applied.
+import sends accounts.csv, prices.csv and events.csv of FOLDER (those that are there) to Perdiem and has them applied.
 Months before --bill-from are never billed. Importing the same files twice changes nothing.
+
+rebuild tells the queues again of everything that is not done, at once: for a Redis that was emptied or restored. By
+itself that happens within seconds. Doing it when nothing is lost does no harm.
 
   PERDIEM_URL      where Perdiem is reached; default http://127.0.0.1:3000
   PERDIEM_API_KEY  an operator's key
@@ -26,10 +30,11 @@ class UsageError extends Error {
   override name = 'UsageError'
 }
 
-interface Order {
+interface ImportOrder {
   readonly folder: string
   readonly billFrom: string
 }
+type Order = ImportOrder | 'rebuild'
 
 /** @throws UsageError; null when only help is asked for */
 function parseOrder(words: string[]): Order | null {
@@ -43,6 +48,10 @@ function parseOrder(words: string[]): Order | null {
   const [command, folder, ...more] = parsed.positionals
   const billFrom = parsed.values['bill-from']
   if (command === undefined) throw new UsageError('A command is missing.')
+  if (command === 'rebuild') {
+    if (folder !== undefined || billFrom !== undefined) throw new UsageError('rebuild takes nothing else.')
+    return 'rebuild'
+  }
   if (command !== 'import') throw new UsageError(`There is no command ${command}.`)
   if (!folder) throw new UsageError('FOLDER is missing.')
   if (more.length > 0) throw new UsageError(`There is one FOLDER; ${more.join(' ')} is more than that.`)
@@ -53,7 +62,14 @@ function parseOrder(words: string[]): Order | null {
   return { folder, billFrom }
 }
 
-async function run({ folder, billFrom }: Order): Promise<number> {
+async function rebuild(): Promise<number> {
+  const { PERDIEM_URL: url, PERDIEM_API_KEY: key } = opsConfig()
+  const jobs = await rebuildQueues({ url, key, note: (sentence) => console.error(sentence) })
+  console.log(jobs === 0 ? 'Nothing is undone.' : `${count(jobs, 'job')} told to the queues again.`)
+  return 0
+}
+
+async function run({ folder, billFrom }: ImportOrder): Promise<number> {
   const { PERDIEM_URL: url, PERDIEM_API_KEY: key } = opsConfig()
   const progress = showProgress(process.stderr)
   const client = importClient({ url, key, note: progress.note })
@@ -92,7 +108,7 @@ for (const out of [process.stdout, process.stderr]) out.on('error', () => proces
 try {
   const order = parseOrder(process.argv.slice(2))
   if (order === null) console.log(USAGE)
-  else process.exitCode = await run(order)
+  else process.exitCode = order === 'rebuild' ? await rebuild() : await run(order)
 } catch (error) {
   process.exitCode = fail(error)
 }

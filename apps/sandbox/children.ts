@@ -26,6 +26,8 @@ export interface ChildOptions {
   /** Path below the project's folder. */
   readonly program: string
   readonly args?: readonly string[]
+  /** Flags of node itself. */
+  readonly flags?: readonly string[]
   readonly env: NodeJS.ProcessEnv
   readonly logs: string
   /** Told when it ends without having been asked to. */
@@ -45,7 +47,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     env: options.env,
     detached: true,
     stdio: ['ignore', log, log, 'ipc'],
-    execArgv: ['--disable-warning=ExperimentalWarning', ...MEMORY_FLAGS],
+    execArgv: ['--disable-warning=ExperimentalWarning', ...(options.flags ?? MEMORY_FLAGS)],
   })
   closeSync(log)
   const exited = new Promise<string>((done) => child.once('exit', (code, signal) => done(signal ?? `code ${code}`)))

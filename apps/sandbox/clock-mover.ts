@@ -63,7 +63,10 @@ async function nextStop(db: ProcessDatabase, now: Date, to: Date): Promise<Date 
 
 async function setClock(parts: MoverParts, instant: Date): Promise<void> {
   const { db, queue, standIn } = parts
-  await db.prisma.$executeRaw`UPDATE sandbox.clock SET instant = ${instant}::timestamptz`
+  // A mover that was stopped meanwhile must not put back what its successor has moved on.
+  await db.prisma.$executeRaw`
+    UPDATE sandbox.clock SET instant = ${instant}::timestamptz
+    WHERE instant IS NULL OR instant <= ${instant}::timestamptz`
   await standIn.setClock(instant)
   await sweep(db, queue, instant)
   await quiet(parts, instant)

@@ -35,9 +35,10 @@ try {
     now: config.SANDBOX_NOW,
     logLevel: config.LOG_LEVEL,
     executablePath: config.PUPPETEER_EXECUTABLE_PATH,
+    redisUrl: config.REDIS_URL,
     say: (line) => console.log(`  ${line}`),
     onExit: (name, how) =>
-      void end(1, `${name} ended unexpectedly (${how}); its log is in ${home}/logs. Stopping everything.`),
+      void end(1, `${name} ends again and again (${how}); its log is in ${home}/logs. Stopping everything.`),
   })
   if (sandbox.isNew && config.SANDBOX_SEED === 'demo') {
     console.log('  demo accounts …')
@@ -46,6 +47,7 @@ try {
   sandbox.markSeeded()
   console.log(`  operator key ${sandbox.operatorKey}`)
   console.log(`  documentation ${sandbox.url}/docs`)
+  if (sandbox.boardUrl) console.log(`  queues ${sandbox.boardUrl}`)
   console.log(`ready ${sandbox.url}`)
 } catch (error) {
   console.error(explain(error))

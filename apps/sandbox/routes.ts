@@ -38,7 +38,7 @@ export interface SandboxCalls {
 
 export function createSandbox(config: ApiConfig, services: Services): SandboxCalls {
   const onError = (error: unknown): void => services.log.warn({ err: error }, 'sandbox queue')
-  const queue = connectQueue(config.WORKER_DATABASE_URL!, queues, onError)
+  const queue = connectQueue({ databaseUrl: config.WORKER_DATABASE_URL!, redisUrl: config.REDIS_URL }, queues, onError)
   const relay = createRelay(queue, onError)
   // As the worker: ticks and quiet concern every account.
   const db = connectDatabase({ url: config.WORKER_DATABASE_URL!, max: 3, onStaged: (rows) => relay.offer(rows) })

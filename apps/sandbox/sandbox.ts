@@ -1,21 +1,21 @@
 // The embedded default: everything Perdiem is made of, on one machine, from what npm brought along. PostgreSQL, the
-// Stripe stand-in and the three processes of the Procfile, supervised; nothing of it is used in production.
-import { mkdirSync } from 'node:fs'
+// Stripe stand-in and the processes of the Procfile, each kept running; nothing of it is used in production.
 import { createServer } from 'node:net'
-import { resolve, join } from 'node:path'
+import { resolve } from 'node:path'
 import pg from 'pg'
 import { connectDatabase } from '../adapters/database.ts'
 import { createKey } from '../api/keys.ts'
-import { childEnvironment } from '../config.ts'
 import { release } from '../release.ts'
 import { bootstrapDatabase, ROLES, type DatabaseUrls } from './bootstrap.ts'
-import { startChild, type Child } from './children.ts'
+import type { Child } from './children.ts'
+import { keepRunning, type Kept, type KeepOptions, type Part } from './keep.ts'
 import { startPostgres, type EmbeddedPostgres } from './postgres.ts'
+import { startProcesses, startStandIn } from './processes.ts'
 import { StartupError } from './startup-error.ts'
 import { loadState, saveState, type SandboxState } from './state.ts'
 
-/** Nobody shares a sandbox: the limit is there to be seen, not to slow a benchmark. */
-const RATE_LIMIT_PER_MINUTE = 1_000_000
+/** A part that ends so often cannot be helped by starting it again. */
+const ENDS_PER_MINUTE = 10
 
 export interface SandboxOptions {
   readonly home: string
@@ -26,16 +26,30 @@ export interface SandboxOptions {
   readonly now?: string | undefined
   readonly logLevel?: string | undefined
   readonly executablePath?: string | undefined
+  /** Where the queues are kept; left out, in PostgreSQL. */
+  readonly redisUrl?: string | undefined
+  /** How many processes of a line of the Procfile, where not one. */
+  readonly counts?: Readonly<Record<string, number>>
+  /** More variables for the processes. */
+  readonly environment?: Readonly<Record<string, string>>
+  /** More settings for PostgreSQL. */
+  readonly postgres?: Record<string, string>
+  readonly endsPerMinute?: number
   readonly say: (line: string) => void
-  /** Told when a part ends that should not have. */
+  /** Told when a part ends over and over, and is not started again. */
   readonly onExit: (name: string, how: string) => void
 }
 
 export interface Sandbox {
   readonly url: string
+  /** Of Bull Board. */
+  readonly boardUrl: string
   readonly operatorKey: string
   readonly isNew: boolean
-  readonly pids: readonly number[]
+  /** Everything that runs: PostgreSQL, the stand-in, and the processes of the Procfile. */
+  readonly parts: readonly Kept<Part>[]
+  /** Sees everything: for whoever checks the sandbox from outside. */
+  readonly superuserUrl: string
   /** As the worker: sees every account. */
   readonly databaseUrl: string
   /** Marks the home as filled with what a new one gets. */
@@ -52,31 +66,39 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const stopAll = async (): Promise<void> => {
     for (const step of stop.splice(0).reverse()) await step().catch((error: unknown) => options.say(String(error)))
   }
+  const keep: KeepOptions = {
+    say: options.say,
+    giveUp: options.onExit,
+    endsPerMinute: options.endsPerMinute ?? ENDS_PER_MINUTE,
+  }
   try {
     options.say('PostgreSQL …')
-    const postgres = await startPostgres({
-      home,
-      onExit: (code, signal) => options.onExit('PostgreSQL', signal ?? `code ${code}`),
-    })
+    const postgres = await keepPostgres(home, options, keep)
     stop.push(() => postgres.stop())
-    const urls = await prepareDatabase(postgres, state, options, isNew)
+    const urls = await prepareDatabase(postgres.part(), state, options, isNew)
     options.say('Stripe stand-in …')
-    const standIn = await startStandIn(home, state, port, options)
+    // The same port again, so that pay links of earlier days still work; another when somebody took it meanwhile.
+    const standInPort = await freePort(state.stripePort).catch(() => 0)
+    const standIn = await startStandIn({ home, state, port, standInPort, keep })
     stop.push(() => standIn.stop())
+    const stripeUrl = standIn.part().ready
     state = saveState(home, {
       ...state,
-      stripePort: Number(new URL(standIn.ready).port),
+      stripePort: Number(new URL(stripeUrl).port),
       operatorKey: options.operatorKey ?? state.operatorKey,
     })
-    options.say('web, worker, documents …')
-    const children = await startProcesses({ home, state, urls, port, options, stripeUrl: standIn.ready })
-    stop.push(async () => void (await Promise.allSettled(children.map((child) => child.stop()))))
+    options.say('web, worker, documents, board …')
+    const boardPort = await freePort(options.port === 0 ? 0 : port + 1).catch(() => freePort(0))
+    const processes = await startProcesses({ ...options, home, state, urls, port, boardPort, stripeUrl, keep })
+    stop.push(async () => void (await Promise.allSettled(processes.map((child) => child.stop()))))
     return {
-      url: children[0]!.ready,
+      url: readyOf(processes, 'web'),
+      boardUrl: readyOf(processes, 'board'),
       operatorKey: state.operatorKey,
       isNew,
       databaseUrl: urls.workerUrl,
-      pids: [postgres.pid, standIn.pid, ...children.map((child) => child.pid)],
+      superuserUrl: postgres.part().superuserUrl('perdiem'),
+      parts: [postgres, standIn, ...processes],
       markSeeded: () => void (state = saveState(home, { ...state, seeded: true })),
       stop: stopAll,
     }
@@ -85,6 +107,17 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     throw error
   }
 }
+
+const readyOf = (processes: readonly Kept<Child>[], name: string): string =>
+  processes.find((one) => one.name === name)?.part().ready ?? ''
+
+const keepPostgres = (home: string, { postgres }: SandboxOptions, keep: KeepOptions): Promise<Kept<EmbeddedPostgres>> =>
+  keepRunning(
+    'postgres',
+    (ended) =>
+      startPostgres({ home, settings: postgres ?? {}, onExit: (code, signal) => ended(signal ?? `code ${code}`) }),
+    keep,
+  )
 
 /** Finds out in time, and in a sentence, that a port is taken. */
 async function freePort(port: number): Promise<number> {
@@ -152,73 +185,4 @@ async function prepareClock(ownerUrl: string, now: string | undefined): Promise<
   } finally {
     await owner.end()
   }
-}
-
-async function startStandIn(home: string, state: SandboxState, port: number, options: SandboxOptions): Promise<Child> {
-  mkdirSync(join(home, 'stripe'), { recursive: true, mode: 0o700 })
-  const args = (standInPort: number): string[] => [
-    '--book',
-    join(home, 'stripe'),
-    '--secret-key',
-    state.stripeSecretKey,
-    '--port',
-    String(standInPort),
-    '--webhook-url',
-    `http://127.0.0.1:${port}/webhooks/stripe`,
-    '--webhook-secret',
-    state.webhookSecret,
-  ]
-  const common = {
-    name: 'stripe',
-    program: 'apps/sandbox/stripe/main.ts',
-    env: childEnvironment({}),
-    logs: join(home, 'logs'),
-    onExit: options.onExit,
-  }
-  // The same port again, so that pay links of earlier days still work; another when somebody took it meanwhile.
-  const port0 = await freePort(state.stripePort).catch(() => 0)
-  return await startChild({ ...common, args: args(port0) })
-}
-
-interface ProcessesOf {
-  readonly home: string
-  readonly state: SandboxState
-  readonly urls: DatabaseUrls
-  readonly port: number
-  readonly stripeUrl: string
-  readonly options: SandboxOptions
-}
-
-async function startProcesses({ home, state, urls, port, stripeUrl, options }: ProcessesOf): Promise<Child[]> {
-  const env = childEnvironment({
-    PERDIEM_HOME: home,
-    PERDIEM_SANDBOX: home,
-    PERDIEM_SECRET: state.secret,
-    LOG_LEVEL: options.logLevel ?? 'info',
-    STRIPE_SECRET_KEY: state.stripeSecretKey,
-    STRIPE_URL: stripeUrl,
-    STRIPE_WEBHOOK_SECRET: state.webhookSecret,
-    API_DATABASE_URL: urls.apiUrl,
-    WORKER_DATABASE_URL: urls.workerUrl,
-    PORT: String(port),
-    RATE_LIMIT_PER_MINUTE: String(RATE_LIMIT_PER_MINUTE),
-    PUPPETEER_EXECUTABLE_PATH: options.executablePath,
-  })
-  const common = { env, logs: join(home, 'logs'), onExit: options.onExit }
-  const worker = 'apps/worker/main.ts'
-  const starts = await Promise.allSettled([
-    startChild({ ...common, name: 'web', program: 'apps/api/main.ts' }),
-    startChild({
-      ...common,
-      name: 'worker',
-      program: worker,
-      args: ['licenses', 'imports', 'usage', 'invoices', 'payments', 'notifications'],
-    }),
-    startChild({ ...common, name: 'documents', program: worker, args: ['documents'] }),
-  ])
-  const failed = starts.find((start) => start.status === 'rejected')
-  const started = starts.filter((start) => start.status === 'fulfilled').map((start) => start.value)
-  if (!failed) return started
-  await Promise.allSettled(started.map((child) => child.stop()))
-  throw failed.reason
 }
