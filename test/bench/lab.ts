@@ -4,7 +4,7 @@ import { chmod, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { release } from '../../apps/release.ts'
+import { QUEUE_ROLE, release } from '../../apps/release.ts'
 import { addressFor, bootstrapDatabase, createDatabase, ROLES } from '../../apps/sandbox/bootstrap.ts'
 import { deleteHome } from '../../apps/sandbox/postgres-place.ts'
 import { startPostgres, type EmbeddedPostgres } from '../../apps/sandbox/postgres.ts'
@@ -15,6 +15,7 @@ import type { Shape } from './shape.ts'
 /** A database filled to a shape. */
 export interface Site {
   readonly shape: Shape
+  readonly apiUrl: string
   readonly workerUrl: string
   /** As the worker: the floors are held to what it may do. */
   readonly worker: pg.Client
@@ -86,16 +87,22 @@ async function asSuperuser(postgres: EmbeddedPostgres, work: (client: pg.Client)
 async function make(postgres: EmbeddedPostgres, password: string, shape: Shape): Promise<Site> {
   const name = `bench_${shape.name}`
   say(`${shape.licenses.toLocaleString('en')} licenses in ${shape.accounts.toLocaleString('en')} accounts …`)
-  await asSuperuser(postgres, (client) => createDatabase(client, name, TEMPLATE))
+  await asSuperuser(postgres, async (client) => {
+    await createDatabase(client, name, TEMPLATE)
+    // What the release granted on the template's database is not copied with it.
+    await client.query(`GRANT TEMPORARY ON DATABASE ${name} TO ${QUEUE_ROLE}`)
+  })
   const inside = new URL(postgres.superuserUrl())
   inside.pathname = `/${name}`
   const admin = await connect(inside.href)
   await admin.query(`SET session_replication_role = replica`)
   say(`… made in ${seconds(await timed(() => generate(admin, shape)))}`)
+  const apiUrl = addressFor(postgres.superuserUrl(), ROLES.api, password, name)
   const workerUrl = addressFor(postgres.superuserUrl(), ROLES.worker, password, name)
   const worker = await connect(workerUrl)
   return {
     shape,
+    apiUrl,
     workerUrl,
     worker,
     admin,

@@ -1,6 +1,8 @@
-// npm run bench: how fast the counting, the closing and the taking in are, each beside the barest way to write the same
-// rows in the same run. Starts a PostgreSQL of its own and leaves nothing behind. Exits 0 only if every target is met.
+// npm run bench: how fast the counting, the closing, the taking in and the accepting are, each beside the barest way to
+// do the same in the same run. Starts a PostgreSQL of its own and leaves nothing behind. Exits 0 only if every target
+// is met.
 import { parseArgs } from 'node:util'
+import { measureAccept } from './accept.ts'
 import { measureClose, prepareClose } from './close.ts'
 import { measureImport } from './import.ts'
 import { openLab, type Lab } from './lab.ts'
@@ -10,7 +12,7 @@ import { measureBoth, measureScale, withSite } from './scale.ts'
 import { shapesOf, type Shapes } from './shape.ts'
 import { measureUsage, prepareUsage, type Measured } from './usage.ts'
 
-const PARTS = ['usage', 'close', 'scale', 'import'] as const
+const PARTS = ['usage', 'close', 'scale', 'import', 'accept'] as const
 type Part = (typeof PARTS)[number]
 
 const HELP = `npm run bench -- [PART ...] [--small] [--times N]
@@ -58,7 +60,7 @@ const closeRow = (shapes: Shapes, { paired }: Measured): Row =>
 const sizeOf = ({ full }: Shapes): string =>
   `${full.licenses.toLocaleString('en')} licenses of ${full.accounts.toLocaleString('en')} accounts`
 
-async function run(lab: Lab, shapes: Shapes, { parts, times }: Options): Promise<Row[]> {
+async function run(lab: Lab, shapes: Shapes, { parts, small, times }: Options): Promise<Row[]> {
   const rows: Row[] = []
   if (parts.has('scale') || (parts.has('usage') && parts.has('close'))) {
     const full = await withSite(lab, shapes.full, (site, worker) => measureBoth(site, worker, times))
@@ -78,6 +80,7 @@ async function run(lab: Lab, shapes: Shapes, { parts, times }: Options): Promise
     rows.push(closeRow(shapes, await measure))
   }
   if (parts.has('import')) rows.push(...(await measureImport(lab, shapes, times)))
+  if (parts.has('accept')) rows.push(...(await measureAccept(lab, small, times)))
   return rows
 }
 

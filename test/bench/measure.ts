@@ -1,7 +1,7 @@
 // Times two ways of doing one thing in turn, so that a machine whose speed drifts slows both.
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Milliseconds, in the order in which they were measured. */
+/** Milliseconds, or how many in a second, in the order in which they were measured. */
 export type Times = readonly number[]
 
 export interface Paired {
@@ -23,6 +23,8 @@ export const say = (line: string): void => void process.stderr.write(`  ${line}\
 export const seconds = (ms: number): string =>
   ms < 1_000 ? `${ms.toFixed(0)} ms` : `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`
 
+export const perSecond = (rate: number): string => `${Math.round(rate).toLocaleString('en')}/s`
+
 /** Milliseconds a piece of work takes. */
 export async function timed(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now()
@@ -35,19 +37,20 @@ export interface Pair {
   readonly times: number
   /** Puts everything back, before each run; not timed. */
   reset(side: 'ours' | 'floor'): Promise<unknown>
-  /** Both answer the milliseconds they took. */
+  /** Both answer the milliseconds they took, or both how many they did in a second. */
   ours(): Promise<number>
   floor(): Promise<number>
+  readonly show?: (value: number) => string
 }
 
-export async function alternate({ what, times, reset, ours, floor }: Pair): Promise<Paired> {
+export async function alternate({ what, times, reset, ours, floor, show = seconds }: Pair): Promise<Paired> {
   const found = { ours: [] as number[], floor: [] as number[] }
   for (let run = 1; run <= times; run += 1) {
     await reset('floor')
     found.floor.push(await floor())
     await reset('ours')
     found.ours.push(await ours())
-    say(`${what}, run ${run} of ${times}: ${seconds(found.ours.at(-1)!)}, floor ${seconds(found.floor.at(-1)!)}`)
+    say(`${what}, run ${run} of ${times}: ${show(found.ours.at(-1)!)}, floor ${show(found.floor.at(-1)!)}`)
     await delay(100)
   }
   return found

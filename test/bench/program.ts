@@ -11,6 +11,7 @@ import { catalog } from '../../jobs/catalog.ts'
 import { queueOf } from '../../jobs/kit/job.ts'
 import { perform } from '../../jobs/kit/perform.ts'
 import type { Ports } from '../../jobs/kit/ports.ts'
+import { serveOrders } from './worker.ts'
 
 /** Performs a tick at an instant, then works all jobs of a name that are staged, as many at once as a worker does. */
 export interface Order {
@@ -26,7 +27,6 @@ export interface Worked {
   readonly jobs: readonly { reason: string; statements: number; ms: number }[]
   readonly peakBytes: number
 }
-export type Answer = { readonly worked: Worked } | { readonly failed: string }
 
 /** Statements sent, told apart by job. */
 const sent = new AsyncLocalStorage<{ statements: number }>()
@@ -91,11 +91,4 @@ async function work({ tick, job, at }: Order): Promise<Worked> {
   return { planMs, ms, peakBytes, jobs: done.map(({ id, ...rest }) => ({ ...rest, reason: reasons.get(id)! })) }
 }
 
-process.on('message', (order: Order) => {
-  const answer = (what: Answer): void => void process.send!(what)
-  work(order).then(
-    (worked) => answer({ worked }),
-    (error: unknown) => answer({ failed: error instanceof Error ? error.stack! : String(error) }),
-  )
-})
-process.on('disconnect', () => void db.close().then(() => process.exit(0)))
+serveOrders(work, () => db.close())

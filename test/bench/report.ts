@@ -1,6 +1,6 @@
 // What the bench found, as one table.
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
-import { median, ratiosOf, seconds, type Paired } from './measure.ts'
+import { median, perSecond, ratiosOf, seconds, type Paired } from './measure.ts'
 
 export interface Row {
   readonly what: string
@@ -66,7 +66,37 @@ export const sameRow = (what: string, ours: number, beside: number): Row => ({
   ok: ours === beside,
 })
 
-/** Nothing is promised: it is there to be known. */
+/** Two rates, measured beside one another. */
+export function atLeastRow(what: string, paired: Paired, atLeast: number): Row {
+  const ratios = ratiosOf(paired)
+  return {
+    what,
+    ours: span(paired.ours, perSecond),
+    floor: span(paired.floor, perSecond),
+    ratio: span(ratios, times),
+    target: `≥ ${atLeast}×`,
+    ok: median(ratios) >= atLeast,
+  }
+}
+
+/** Nothing is promised: it is there to be known. Of several runs, their percentiles. */
+export function endRow(
+  what: string,
+  { p50, p99, sustained }: { p50: readonly number[]; p99: readonly number[]; sustained: number },
+): Row {
+  const ours = `p50 ${span(p50, seconds)}, p99 ${span(p99, seconds)}`
+  return { what, ours, floor: `${perSecond(sustained)} sustained`, ratio: '', target: '', ok: null }
+}
+
+export const unmeasuredRow = (what: string, why: string, target: string): Row => ({
+  what,
+  ours: 'not measured',
+  floor: why,
+  ratio: '',
+  target,
+  ok: null,
+})
+
 /** Events a second, from the command's start to its end. */
 const RATE_MIN = 10_000
 
