@@ -1,7 +1,4 @@
 // The web process: checks, records, stages, answers. It never rates, renders, charges or mails.
-import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
-import type { Express } from 'express'
 import { join, resolve } from 'node:path'
 import { queues } from '../../jobs/catalog.ts'
 import { sandboxClock, wallClock } from '../adapters/clock.ts'
@@ -15,6 +12,7 @@ import { createSecrets } from '../adapters/secrets.ts'
 import { connectStripe, stripeProvider, verifyWebhook } from '../adapters/stripe.ts'
 import { apiConfig, type ApiConfig } from '../config.ts'
 import { runProcess, type Running } from '../lifecycle.ts'
+import { listen, type ListenOptions } from '../listen.ts'
 import { createApp } from './app.ts'
 import type { Services } from './context.ts'
 import { createActionWaiter } from './waiting.ts'
@@ -66,7 +64,7 @@ export async function startApi(config: ApiConfig): Promise<Running> {
     rateLimitPerMinute: config.RATE_LIMIT_PER_MINUTE ?? RATE_LIMIT_PER_MINUTE,
     ...(sandbox && { extend: sandbox.mount }),
   })
-  const { url, close } = await listen(app, config)
+  const { url, close } = await listen(app, addressOf(config))
   log.info({ url }, 'listening')
   return {
     ready: url,
@@ -100,22 +98,11 @@ async function loadSandbox(config: ApiConfig, services: Services) {
   return createSandbox(config, services)
 }
 
-async function listen(app: Express, config: ApiConfig): Promise<{ url: string; close(): Promise<void> }> {
-  const host = config.HOST ?? '127.0.0.1'
-  const server = app.listen(config.PORT ?? PORT, host)
-  // A partner's slow client must not hold a connection for ever.
-  server.requestTimeout = 90_000
-  server.headersTimeout = 20_000
-  await Promise.race([once(server, 'listening'), once(server, 'error').then(([error]) => Promise.reject(error))])
-  const { port } = server.address() as AddressInfo
-  return {
-    url: `http://${host}:${port}`,
-    close: () =>
-      new Promise((done) => {
-        server.close(() => done())
-        server.closeIdleConnections()
-      }),
-  }
-}
+const addressOf = ({ PORT: port = PORT, HOST: host = '127.0.0.1' }: ApiConfig): ListenOptions => ({
+  port,
+  host,
+  headersMs: 20_000,
+  requestMs: 90_000,
+})
 
 if (import.meta.main) await runProcess(() => startApi(apiConfig()))

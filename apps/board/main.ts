@@ -1,14 +1,12 @@
 // The board process: Bull Board behind a sign-in, for operators to look at the queues of both stores and to retry dead
 // jobs. Nothing else of Perdiem needs it.
-import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
-import type { Express } from 'express'
 import { sandboxClock, wallClock } from '../adapters/clock.ts'
 import { connectDatabase } from '../adapters/database.ts'
 import { createLog } from '../adapters/log.ts'
 import { preflight } from '../adapters/preflight.ts'
 import { boardConfig, type BoardConfig } from '../config.ts'
 import { runProcess, type Running } from '../lifecycle.ts'
+import { listen } from '../listen.ts'
 import { createBoardApp } from './app.ts'
 import { idleStoreConnections, openBoardQueues } from './board-queues.ts'
 import { createSessions } from './sessions.ts'
@@ -19,10 +17,7 @@ const POOL_MAX = 3
 const TRANSACTION_TIMEOUT_MS = 20_000
 const PORT = 3_001
 
-/** In the sandbox business time is what its database says. */
-export type BoardSettings = BoardConfig & { readonly PERDIEM_SANDBOX?: string | undefined }
-
-export async function startBoard(config: BoardSettings): Promise<Running> {
+export async function startBoard(config: BoardConfig): Promise<Running> {
   const log = createLog({ name: 'board', level: config.LOG_LEVEL ?? 'info' })
   const onError = (error: unknown): void => log.warn({ err: error }, 'queue')
   const databaseUrl = config.API_DATABASE_URL
@@ -42,13 +37,19 @@ export async function startBoard(config: BoardSettings): Promise<Running> {
   const queues = openBoardQueues(address, db, onError)
   const app = createBoardApp({
     db,
+    // In the sandbox business time is what its database says.
     clock: config.PERDIEM_SANDBOX === undefined ? wallClock : sandboxClock(db.prisma),
     log,
     sessions: createSessions(),
     adapters: queues.adapters,
     boardUrl: config.BOARD_URL,
   })
-  const { url, close } = await listen(app, config)
+  const { url, close } = await listen(app, {
+    port: config.BOARD_PORT ?? PORT,
+    host: config.HOST ?? '127.0.0.1',
+    headersMs: 10_000,
+    requestMs: 20_000,
+  })
   log.info({ url }, 'listening')
   return {
     ready: config.BOARD_URL ?? url,
@@ -56,23 +57,6 @@ export async function startBoard(config: BoardSettings): Promise<Running> {
       await close()
       await Promise.allSettled([queues.close(), db.close()])
     },
-  }
-}
-
-async function listen(app: Express, config: BoardConfig): Promise<{ url: string; close(): Promise<void> }> {
-  const host = config.HOST ?? '127.0.0.1'
-  const server = app.listen(config.BOARD_PORT ?? PORT, host)
-  server.requestTimeout = 20_000
-  server.headersTimeout = 10_000
-  await Promise.race([once(server, 'listening'), once(server, 'error').then(([error]) => Promise.reject(error))])
-  const { port } = server.address() as AddressInfo
-  return {
-    url: `http://${host}:${port}`,
-    close: () =>
-      new Promise((done) => {
-        server.close(() => done())
-        server.closeIdleConnections()
-      }),
   }
 }
 

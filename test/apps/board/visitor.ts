@@ -5,7 +5,8 @@ import pg from 'pg'
 import { connectDatabase, type ProcessDatabase } from '../../../apps/adapters/database.ts'
 import { newId } from '../../../apps/adapters/ids.ts'
 import { createKey } from '../../../apps/api/keys.ts'
-import { startBoard, type BoardSettings } from '../../../apps/board/main.ts'
+import { startBoard } from '../../../apps/board/main.ts'
+import type { BoardConfig } from '../../../apps/config.ts'
 import { release } from '../../../apps/release.ts'
 import type { Role } from '../../../jobs/rules/gate.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.ts'
@@ -100,7 +101,7 @@ export async function createStage(): Promise<Stage> {
   }
 }
 
-export const openBoard = (databaseUrl: string, more: Partial<BoardSettings> = {}) =>
+export const openBoard = (databaseUrl: string, more: Partial<BoardConfig> = {}) =>
   startBoard({ API_DATABASE_URL: databaseUrl, BOARD_PORT: 0, LOG_LEVEL: 'silent', ...more })
 
 export async function freePort(): Promise<number> {
