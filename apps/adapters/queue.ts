@@ -32,6 +32,16 @@ export interface JobQueue {
   close(): Promise<void>
 }
 
+/** Why a queue cannot be told of anything just now, as a sentence; null when it can. */
+export function troubleOf(queue: Pick<JobQueue, 'assertReachable'>): string | null {
+  try {
+    queue.assertReachable()
+    return null
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
 export interface WorkHandlers {
   /** A staged job has come up. A throw shows it as failed on the board; what follows is already recorded. */
   work(stagedId: string): Promise<void>

@@ -13,6 +13,8 @@ export interface Services {
   readonly clock: Clock
   readonly secrets: Secrets
   readonly relay: Relay
+  /** Why the queue cannot be told of anything just now; null when it can. What is accepted waits in PostgreSQL. */
+  readonly queueTrouble: () => string | null
   readonly waiter: ActionWaiter
   readonly stripe: PaymentProvider
   /** Checks a webhook's signature and age; null when it is not Stripe's. */

@@ -7,7 +7,7 @@ import { createFiles } from '../adapters/files.ts'
 import { createLog } from '../adapters/log.ts'
 import { createRelay } from '../adapters/outbox.ts'
 import { preflight } from '../adapters/preflight.ts'
-import { connectQueue } from '../adapters/queue.ts'
+import { connectQueue, troubleOf } from '../adapters/queue.ts'
 import { createSecrets } from '../adapters/secrets.ts'
 import { connectStripe, stripeProvider, verifyWebhook } from '../adapters/stripe.ts'
 import { apiConfig, type ApiConfig } from '../config.ts'
@@ -49,6 +49,7 @@ export async function startApi(config: ApiConfig): Promise<Running> {
   const services: Services = {
     db,
     relay,
+    queueTrouble: () => troubleOf(queue),
     waiter,
     log,
     clock: config.PERDIEM_SANDBOX === undefined ? wallClock : sandboxClock(db.prisma),

@@ -50,8 +50,11 @@ describe.skipIf(redisMissing !== null)('with its queues in Redis', () => {
     await site.redis!.kill()
     const actions = [await buy(), await buy(), await buy()]
     expect(await Promise.all(actions.map(statusOf))).toEqual(['queued', 'queued', 'queued'])
+    const { status, body } = await call('GET', '/readyz')
+    expect([status, body.warnings]).toEqual([200, [expect.stringMatching(/^Redis cannot be reached .*PostgreSQL$/)]])
     await site.redis!.start()
     await done(actions)
+    expect((await call('GET', '/readyz')).body.warnings).toEqual([])
     expect((await call('GET', '/v1/licenses/counts')).body).toMatchObject({ issued: 4 })
   })
 

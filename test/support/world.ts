@@ -119,6 +119,7 @@ export async function createWorld(start = '2026-10-01T12:00:00Z'): Promise<World
     files: ports.files,
     stripe: ports.stripe,
     relay: { offer: () => {}, drain: async () => {} },
+    queueTrouble: () => null,
     verifyWebhook: (body, signature) => verifyWebhook(sdk, body, signature, [WEBHOOK_SECRET]),
   }
   host.mount(createApp({ services, rateLimitPerMinute: 1_000_000 }))

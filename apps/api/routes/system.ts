@@ -42,9 +42,12 @@ function ready(services: Services): RequestHandler {
     } catch {
       problems.push('the database does not answer')
     }
+    // Without its queue the API accepts all the same; balancing requests away from it would help nobody.
+    const trouble = services.queueTrouble()
+    const warnings = trouble === null ? [] : [`${trouble}; what is accepted waits in PostgreSQL`]
     response
       .status(problems.length === 0 ? 200 : 503)
-      .json({ ready: problems.length === 0, problems, oldest_undone_job_s: oldestS })
+      .json({ ready: problems.length === 0, problems, warnings, oldest_undone_job_s: oldestS })
   }
 }
 

@@ -186,6 +186,7 @@ export async function hostUnscoped({ world }: TwoAccounts, role: ProcessDatabase
     stripe: world.ports.stripe,
     secrets: createSecrets('a test secret that is long enough to be one'),
     relay: { offer: () => {}, drain: async () => {} },
+    queueTrouble: () => null,
     verifyWebhook: () => null,
   }
   const server = createApp({ services, rateLimitPerMinute: 1_000_000 }).listen(0, '127.0.0.1')
