@@ -1,7 +1,7 @@
 // What the client of an import does when the way to the server is bad: which calls it makes again, after which pauses,
 // and what it says in the end. Pauses are asked of a fake, which does not wait.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type ClientOptions, importClient, type ImportClient } from '../../../apps/ops/client.ts'
+import { type ClientOptions, importClient, type ImportClient, rebuildQueues } from '../../../apps/ops/client.ts'
 import { Failure } from '../../../apps/ops/failure.ts'
 import { fakeServer, type FakeServer, KEY, problem } from './fake-server.ts'
 
@@ -123,5 +123,20 @@ describe('what is said', () => {
     const errors = [{ path: 'rows.0', message: 'is too short' }]
     server.instead.push([LOOK, { status: 400, body: { code: 'invalid_request', detail: 'Bad.', errors } }])
     expect(await refusal(client().look('imp_1'))).toBe('The server refused: Bad. (400)\n  rows.0 is too short')
+  })
+})
+
+describe('rebuild', () => {
+  const rebuild = () =>
+    rebuildQueues({ url: server.url, key: KEY, note: () => {}, pause: async (ms) => void pauses.push(ms) })
+
+  it('asks once and tells how many jobs are told again', async () => {
+    server.instead.push(['POST /v1/admin/queues/rebuild', { status: 200, body: { jobs: 7 } }])
+    expect([await rebuild(), server.calls]).toEqual([7, ['POST /v1/admin/queues/rebuild']])
+  })
+
+  it('says in a sentence whose key may not', async () => {
+    server.instead.push(['POST /v1/admin/queues/rebuild', problem(403, 'forbidden')])
+    expect(await refusal(rebuild())).toMatch(/^This PERDIEM_API_KEY is not an operator's key \(403\)/)
   })
 })
