@@ -46,6 +46,8 @@ export function createRelay(queue: JobQueue, onError: (error: unknown) => void):
   let backlog: StagedRow[] = []
   let running: Promise<void> | null = null
   async function run(): Promise<void> {
+    // What one statement has recorded is offered one by one, and told together.
+    await new Promise(setImmediate)
     while (backlog.length > 0) {
       const batch = backlog.slice(0, RELAY_BATCH)
       backlog = backlog.slice(RELAY_BATCH)
@@ -79,6 +81,7 @@ interface Row {
 
 /**
  * Performs one staged job and records how it ended. Performed twice, or by two workers at once, is safe: jobs are.
+ * @returns why the job is dead, when it said so itself
  * @param around puts something around the ports of a job; for tests of crashes
  * @throws what the job threw, after its retry is recorded, so that the board shows it
  */
@@ -87,14 +90,14 @@ export async function workStaged(
   db: ProcessDatabase,
   given: Ports,
   around: (job: string, ports: Ports) => Ports = (_, ports) => ports,
-): Promise<void> {
+): Promise<string | null> {
   const rows = await db.prisma.$queryRaw<(Row & { finished: boolean })[]>`
     SELECT id, name, payload, attempts, redrives, created_at AS "createdAt", finished_at IS NOT NULL AS finished
     FROM staged_jobs WHERE id = ${id}::uuid`
   const row = rows[0]
-  if (!row || row.finished) return
+  if (!row || row.finished) return null
   const job = catalog.get(row.name)
-  if (!job) return await finish(db, row, dead('there is no such job'))
+  if (!job) return await endDead(db, row, 'there is no such job')
   const ports = around(row.name, given)
   const startedMs = wallMs()
   const fields = { job: row.name, id, payload: row.payload, attempt: row.attempts + 1 }
@@ -107,6 +110,7 @@ export async function workStaged(
     const reason = 'reason' in outcome ? outcome.reason : outcome.note
     const level = outcome.kind === 'dead' ? 'warn' : 'info'
     ports.log[level]({ ...fields, outcome: outcome.kind, reason, ms: wallMs() - startedMs }, 'job')
+    return outcome.kind === 'dead' ? outcome.reason : null
   } catch (error) {
     const reason = scrub(error instanceof Error ? error.message : String(error)).slice(0, REASON_MAX)
     const last = row.attempts + 1 >= job.retry.attempts
@@ -126,6 +130,11 @@ function shown(error: unknown, reason: string): Error {
   const copy = new Error(reason)
   copy.stack = scrub(error instanceof Error ? (error.stack ?? reason) : reason)
   return copy
+}
+
+async function endDead(db: ProcessDatabase, row: Row, reason: string): Promise<string> {
+  await finish(db, row, dead(reason))
+  return reason
 }
 
 async function finish(db: ProcessDatabase, row: Row, outcome: Outcome): Promise<void> {

@@ -44,7 +44,7 @@ export function troubleOf(queue: Pick<JobQueue, 'assertReachable'>): string | nu
 
 export interface WorkHandlers {
   /** A staged job has come up. A throw shows it as failed on the board; what follows is already recorded. */
-  work(stagedId: string): Promise<void>
+  work(stagedId: string): Promise<unknown>
   /** A schedule has fired for this instant. */
   tick(name: string, at: Date): Promise<void>
 }
@@ -202,7 +202,7 @@ export function startWorkers(
 async function workOne(job: BullJob, handlers: WorkHandlers): Promise<void> {
   if (job.name === CANARY) return
   const staged = (job.data as { staged?: unknown }).staged
-  if (typeof staged === 'string') return await handlers.work(staged)
+  if (typeof staged === 'string') return void (await handlers.work(staged))
   // A scheduler's job: the instant it was scheduled for is the only time it may speak of.
   return await handlers.tick(job.name, new Date(job.opts.prevMillis ?? job.timestamp))
 }

@@ -69,7 +69,7 @@ export async function startWorker(config: WorkerConfig, names: readonly string[]
   const concurrency = new Map(worked.map((name) => [name, concurrencyOf(name)]))
   const workers = startWorkers(
     { address, concurrency, lockMs: config.CHAOS_LOCK_MS },
-    { work: (id) => workStaged(id, db, ports, around), tick: (name, at) => stageTick(ports, name, at) },
+    { work: (id) => work(id, db, ports, around), tick: (name, at) => stageTick(ports, name, at) },
     onError,
   )
   const fire = async (tick: Job): Promise<void> => await stageTick(ports, tick.name, await clock.now())
@@ -138,6 +138,12 @@ async function armForChaos(folder: string) {
 function mailerOf(config: WorkerConfig, home: string): Mailer & { close?(): void } {
   if (config.PERDIEM_SANDBOX !== undefined) return folderMailer(join(home, 'mail'))
   return smtpMailer(config.SMTP_URL!, config.MAIL_FROM!)
+}
+
+/** A job that is dead fails in the queue, too, so that the board shows it where people look for it. */
+async function work(...staged: Parameters<typeof workStaged>): Promise<void> {
+  const reason = await workStaged(...staged)
+  if (reason !== null) throw new Error(reason)
 }
 
 /** A schedule fired. It is staged like any other job: recorded, retried, seen. */
