@@ -1,6 +1,7 @@
 // PostgreSQL through Prisma. Account data is touched only in transactions that name the account, so that row-level
 // security can stand behind the code's own scoping.
 import { PrismaPg } from '@prisma/adapter-pg'
+import pg from 'pg'
 import type { Database, Tx } from '../../jobs/kit/ports.ts'
 import { stagedIn, type StagedRow } from '../../jobs/kit/stage.ts'
 import { PrismaClient } from '../../prisma/client/client.ts'
@@ -17,6 +18,8 @@ export interface ProcessDatabase extends Database {
   /** A transaction that sees no account's data at all. */
   withNobody<T>(work: (tx: Tx) => Promise<T>): Promise<T>
   readonly prisma: PrismaClient
+  /** The same connections, for the few statements that come by the thousand; without an account they see none of it. */
+  readonly pool: pg.Pool
   close(): Promise<void>
 }
 
@@ -31,15 +34,16 @@ export interface DatabaseOptions {
 }
 
 export function connectDatabase(options: DatabaseOptions): ProcessDatabase {
-  const prisma = new PrismaClient({
-    adapter: new PrismaPg({
-      connectionString: options.url,
-      max: options.max ?? POOL_MAX,
-      application_name: options.applicationName ?? 'perdiem',
-      idle_in_transaction_session_timeout: 60_000,
-      lock_timeout: 30_000,
-    }),
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.max ?? POOL_MAX,
+    application_name: options.applicationName ?? 'perdiem',
+    idle_in_transaction_session_timeout: 60_000,
+    lock_timeout: 30_000,
   })
+  // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
+  pool.on('error', () => {})
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool, { disposeExternalPool: true }) })
   const timeout = options.transactionTimeoutMs ?? TRANSACTION_TIMEOUT_MS
   async function transaction<T>(setting: string | null, value: string, work: (tx: Tx) => Promise<T>): Promise<T> {
     let staged: readonly StagedRow[] = []
@@ -57,6 +61,7 @@ export function connectDatabase(options: DatabaseOptions): ProcessDatabase {
   }
   return {
     prisma,
+    pool,
     withAccount: (accountId, work) => transaction('perdiem.account', accountId, work),
     withOperator: (work) => transaction('perdiem.operator', 'on', work),
     withNobody: (work) => transaction(null, '', work),

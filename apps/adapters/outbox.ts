@@ -17,6 +17,11 @@ import type { JobQueue, QueueEntry } from './queue.ts'
 const RELAY_BACKLOG_MAX = 5_000
 /** One bulk add takes some tens of milliseconds. */
 const RELAY_BATCH = 500
+/**
+ * A busy process tells the queue a hundred times a second at most, of many rows each time. Nobody's answer waits for
+ * it; a quiet process tells at once.
+ */
+const RELAY_PACE_MS = 10
 const SWEEP_BATCH = 500
 /** A swept row is looked at again after this long: what a lost queue has forgotten is told it again within it. */
 const SWEEP_AGAIN = '5 seconds'
@@ -36,7 +41,7 @@ const entryOf = (row: StagedRow, redrives: number): QueueEntry | null => {
 }
 
 export interface Relay {
-  /** Tells the queue of freshly staged rows, in the background, one bulk add at a time. Never throws. */
+  /** Tells the queue of freshly staged rows, in the background, soon, one bulk add at a time. Never throws. */
   offer(rows: readonly StagedRow[]): void
   /** Waits until everything offered is handed over or given up. */
   drain(): Promise<void>
@@ -45,12 +50,20 @@ export interface Relay {
 export function createRelay(queue: JobQueue, onError: (error: unknown) => void): Relay {
   let backlog: StagedRow[] = []
   let running: Promise<void> | null = null
+  let toldAt = -Infinity
+  /** At least until the turn of the event loop is over: what one statement has recorded is offered one by one. */
+  const pause = (): Promise<void> =>
+    new Promise((done) => {
+      const early = backlog.length < RELAY_BATCH ? toldAt + RELAY_PACE_MS - performance.now() : 0
+      if (early > 0) setTimeout(done, early)
+      else setImmediate(done)
+    })
   async function run(): Promise<void> {
-    // What one statement has recorded is offered one by one, and told together.
-    await new Promise(setImmediate)
     while (backlog.length > 0) {
+      await pause()
       const batch = backlog.slice(0, RELAY_BATCH)
       backlog = backlog.slice(RELAY_BATCH)
+      toldAt = performance.now()
       try {
         await queue.add(batch.map((row) => entryOf(row, 0)).filter((entry) => entry !== null))
       } catch (error) {

@@ -1,6 +1,6 @@
 // What must not be read from a stolen database: license keys are encrypted and found by a keyed hash, API keys are
 // hashed. All keys derive from the one secret of the configuration.
-import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, hash as digest, hkdfSync, randomBytes } from 'node:crypto'
 import type { LicenseKeys, MintedKey } from '../../jobs/kit/ports.ts'
 
 type Bytes = Uint8Array<ArrayBuffer>
@@ -70,6 +70,6 @@ function checkSymbols(symbols: readonly number[]): [number, number] {
 }
 
 /** API secrets have 256 random bits, so that a plain hash protects them. */
-export const hashApiSecret = (secret: string): Bytes => new Uint8Array(createHash('sha256').update(secret).digest())
+export const hashApiSecret = (secret: string): Bytes => new Uint8Array(digest('sha256', secret, 'buffer'))
 
 export const newApiSecret = (kind: 'op' | 'acct'): string => `pd_${kind}_${randomBytes(32).toString('base64url')}`

@@ -1,14 +1,13 @@
 // The Express application: few middlewares, then the routes, then one place where every error becomes a problem.
-import express, { type Express, type RequestHandler, type Response } from 'express'
-import { rateLimit } from 'express-rate-limit'
+import express, { type Express, type RequestHandler } from 'express'
 import helmet from 'helmet'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { hashApiSecret } from '../adapters/secrets.ts'
-import { authenticate, bearer } from './auth.ts'
+import { authenticate } from './auth.ts'
 import type { Services } from './context.ts'
+import { limiter, signInLimiter } from './limits.ts'
 import { openApiDocument } from './openapi.ts'
-import { notFound, Problem, problemHandler, sendProblem } from './problem.ts'
+import { notFound, Problem, problemHandler } from './problem.ts'
 import { expressPath, routeHandler, type Route } from './route.ts'
 import { accountRoutes } from './routes/account.ts'
 import { actionRoutes } from './routes/actions.ts'
@@ -89,42 +88,6 @@ function operatorsOnly(services: Services): RequestHandler {
     if (!operator) throw new Problem(403, 'forbidden', 'This call is for operators.')
     next()
   }
-}
-
-/** Failed sign-ins, per address: made-up keys would each get a bucket of their own from the limiter by key. */
-function signInLimiter(perMinute: number) {
-  return rateLimit({
-    windowMs: 60_000,
-    limit: perMinute,
-    standardHeaders: false,
-    legacyHeaders: false,
-    skipSuccessfulRequests: true,
-    requestWasSuccessful: (_request, response) => response.statusCode !== 401,
-    handler: tooMany,
-  })
-}
-
-const tooMany = (_request: unknown, response: Response): void =>
-  sendProblem(
-    response,
-    new Problem(429, 'rate_limited', 'Too many requests. Slow down, and see the RateLimit headers.'),
-  )
-
-function limiter(perMinute: number) {
-  return rateLimit({
-    windowMs: 60_000,
-    limit: perMinute,
-    standardHeaders: 'draft-8',
-    legacyHeaders: false,
-    // By key where there is one, so that one partner behind a shared address does not starve another.
-    keyGenerator: (request) => {
-      const secret = bearer(request)
-      return secret === null
-        ? (request.socket.remoteAddress ?? 'unknown')
-        : Buffer.from(hashApiSecret(secret)).toString('base64')
-    },
-    handler: tooMany,
-  })
 }
 
 /** A known path with another method says so, and which are known. */

@@ -49,10 +49,16 @@ function findKey(db: Services['db'], hash: Hash): Promise<FoundKey | null> {
   return find(hash)
 }
 
-async function findKeys({ prisma }: Services['db'], hashes: readonly Hash[]): Promise<(FoundKey | null)[]> {
-  const rows = await prisma.$queryRaw<(FoundKey & { n: number })[]>`
+/** Named, so that each connection plans it once. */
+const FIND_KEYS = {
+  name: 'find-keys',
+  text: `
     SELECT h.n::int AS n, k.id, k.account_id AS "accountId", k.scopes
-    FROM unnest(${hashes}::bytea[]) WITH ORDINALITY AS h (hash, n) CROSS JOIN LATERAL find_api_key(h.hash) AS k`
+    FROM unnest($1::bytea[]) WITH ORDINALITY AS h (hash, n) CROSS JOIN LATERAL find_api_key(h.hash) AS k`,
+}
+
+async function findKeys({ pool }: Services['db'], hashes: readonly Hash[]): Promise<(FoundKey | null)[]> {
+  const { rows } = await pool.query<FoundKey & { n: number }>({ ...FIND_KEYS, values: [hashes] })
   const found = new Map(rows.map((row) => [row.n, row]))
   return hashes.map((_, index) => found.get(index + 1) ?? null)
 }

@@ -1,6 +1,6 @@
 // Idempotency-Key on calls that write at once (calls that record an action keep the key on the action). The answer is
 // kept in the transaction that makes it, encrypted, because one of them holds a secret.
-import { createHash } from 'node:crypto'
+import { hash as digest } from 'node:crypto'
 import type { Tx } from '../../jobs/kit/ports.ts'
 import type { Call, Reply } from './context.ts'
 import { Problem } from './problem.ts'
@@ -35,11 +35,7 @@ function canonical(value: unknown): unknown {
 }
 
 export const requestHash = (what: string, input: unknown): Uint8Array<ArrayBuffer> =>
-  new Uint8Array(
-    createHash('sha256')
-      .update(JSON.stringify([what, canonical(input)]))
-      .digest(),
-  )
+  new Uint8Array(digest('sha256', JSON.stringify([what, canonical(input)]), 'buffer'))
 
 export const keyReused = (): Problem =>
   new Problem(409, 'idempotency_key_reused', 'This Idempotency-Key was used with another request.', [

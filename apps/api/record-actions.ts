@@ -41,17 +41,22 @@ export function recordGathered(db: Services['db'], action: NewAction): Promise<R
   return record(action)
 }
 
-async function recordAll({ prisma }: Services['db'], actions: readonly NewAction[]): Promise<Recorded[]> {
-  const together = actions.length > 1
-  const list = JSON.stringify(inLockOrder(actions))
-  const rows = await prisma.$queryRaw<(Recorded & { n: number })[]>`
+/** Named, so that each connection plans it once. */
+const RECORD = {
+  name: 'record-actions',
+  text: `
     SELECT r.n, a.verdict, a.action_id AS known
-    FROM (SELECT set_config('lock_timeout',
-            CASE WHEN ${together} THEN ${LOCK_TOGETHER} ELSE current_setting('lock_timeout') END, true)) AS s (bound),
-      jsonb_to_recordset(CASE WHEN s.bound IS NOT NULL THEN ${list}::jsonb END) AS r (
+    FROM (SELECT set_config('lock_timeout', coalesce($1, current_setting('lock_timeout')), true)) AS s (bound),
+      jsonb_to_recordset(CASE WHEN s.bound IS NOT NULL THEN $2::jsonb END) AS r (
         n int, account uuid, id uuid, kind text, input jsonb, actor text, at timestamptz, job uuid, key text,
         hash text),
-      accept_action(r.account, r.id, r.kind, r.input, r.actor, r.at, r.job, r.key, decode(r.hash, 'hex')) AS a`
+      accept_action(r.account, r.id, r.kind, r.input, r.actor, r.at, r.job, r.key, decode(r.hash, 'hex')) AS a`,
+}
+
+async function recordAll({ pool }: Services['db'], actions: readonly NewAction[]): Promise<Recorded[]> {
+  const bound = actions.length > 1 ? LOCK_TOGETHER : null
+  const list = JSON.stringify(inLockOrder(actions))
+  const { rows } = await pool.query<Recorded & { n: number }>({ ...RECORD, values: [bound, list] })
   const byNumber = new Map(rows.map((row) => [row.n, row]))
   return actions.map((_, n) => byNumber.get(n)!)
 }

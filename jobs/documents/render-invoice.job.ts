@@ -1,7 +1,8 @@
 // Renders an invoice's PDF, and stages the mail that carries it. Staged when the invoice is mirrored and, where a
 // card is charged, when the charge has ended. Running it twice is safe: a document is stored once per invoice and
-// kind, under a name made from both. When it is dead the invoice has no PDF and no mail went out: mend the cause and
-// redrive.
+// kind (documents' key), under a name made from its own bytes, so that a run that was stopped and comes back does not
+// write over what another has stored and mailed; its file stays behind, and nothing leads there. When it is dead the
+// invoice has no PDF and no mail went out: mend the cause and redrive.
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { defineJob, retry } from '../kit/job.ts'
@@ -34,9 +35,10 @@ export default defineJob({
       title: `Invoice ${document.number}`,
       footer: document.number,
     })
-    const file = `invoices/${id}-${kind}.pdf`
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    const file = `invoices/${id}-${kind}-${sha256.slice(0, NAME_DIGITS)}.pdf`
     await files.put(file, bytes)
-    const stored = { file, sha256: createHash('sha256').update(bytes).digest('hex'), bytes: bytes.length }
+    const stored = { file, sha256, bytes: bytes.length }
     const at = await clock.now()
     await db.withAccount(accountId, async (tx) => {
       await saveDocument(tx, accountId, id, kind, stored, at)
@@ -45,6 +47,9 @@ export default defineJob({
     return done(`${bytes.length} bytes`)
   },
 })
+
+/** Enough that no two renderings of one document share a name. */
+const NAME_DIGITS = 16
 
 async function gather(tx: Tx, accountId: string, id: string, kind: DocumentKind): Promise<InvoiceDocument | null> {
   const invoice = await finalInvoice(tx, accountId, id)

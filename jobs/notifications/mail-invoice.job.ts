@@ -45,7 +45,7 @@ export default defineJob({
     await mailer.send({ messageId, to, ...words, attachments: [{ filename, content, contentType: 'application/pdf' }] })
     const at = await clock.now()
     await db.withAccount(accountId, async (tx) => {
-      await markSent(tx, accountId, reason, at)
+      if (!(await markSent(tx, accountId, reason, at))) return
       await audit(tx, [
         {
           accountId,

@@ -21,8 +21,10 @@ export async function intendMessage(tx: Tx, message: IntendedMessage): Promise<{
   return rows[0]!
 }
 
-export async function markSent(tx: Tx, accountId: string, reason: string, at: Date): Promise<void> {
-  await tx.$executeRaw`
+/** @returns whether it was not marked yet */
+export async function markSent(tx: Tx, accountId: string, reason: string, at: Date): Promise<boolean> {
+  const marked = await tx.$executeRaw`
     UPDATE messages SET sent_at = ${at}::timestamptz
     WHERE account_id = ${accountId}::uuid AND reason = ${reason} AND sent_at IS NULL`
+  return marked === 1
 }

@@ -5,7 +5,7 @@
 // hours; after that Stripe's own copy says whether it is paid. When it is dead the invoice stays open: pay it by its
 // link.
 import { z } from 'zod'
-import { audit } from '../kit/audit.ts'
+import { audit, type AuditFact } from '../kit/audit.ts'
 import { defineJob, retry } from '../kit/job.ts'
 import { dead, done, skipped, type Outcome } from '../kit/outcome.ts'
 import type { ChargeResult, Ports } from '../kit/ports.ts'
@@ -145,18 +145,12 @@ async function record(
     providerId: result.providerId,
   }
   const paid = await db.withAccount(accountId, async (tx) => {
-    await endPayment(tx, accountId, paymentId, end, at)
+    // Another worker may have heard the same answer, while this one was stopped.
+    const ended = await endPayment(tx, accountId, paymentId, end, at)
     const settled = result.kind === 'succeeded' && (await settleInvoice(tx, accountId, invoiceId, at))
     if (settled) await stage(tx, renderInvoice, { invoice: invoiceId, kind: 'paid_copy' }, { accountId })
     await audit(tx, [
-      {
-        accountId,
-        at,
-        actor: 'job:payments.charge-invoice',
-        action: `payment.${result.kind}`,
-        subject: paymentId,
-        details: { invoice: invoiceId, ...('code' in result && { code: result.code }) },
-      },
+      ...(ended ? [endOf(accountId, invoiceId, paymentId, result, at)] : []),
       ...(settled
         ? [{ accountId, at, actor: 'job:payments.charge-invoice', action: 'invoice.paid', subject: invoiceId }]
         : []),
@@ -165,6 +159,13 @@ async function record(
   })
   return paid ? done('paid') : null
 }
+
+const endOf = (accountId: string, invoice: string, subject: string, result: ChargeResult, at: Date): AuditFact => ({
+  ...{ accountId, at, subject },
+  actor: 'job:payments.charge-invoice',
+  action: `payment.${result.kind}`,
+  details: { invoice, ...('code' in result && { code: result.code }) },
+})
 
 /** No card worked: the invoice goes out with its pay link. */
 async function giveUp({ db }: Ports, { invoice, cards }: Situation): Promise<Outcome> {

@@ -58,7 +58,8 @@ async function recordPaid({ db, stripe, clock, newId }: Ports, stripeInvoiceId: 
   const at = await clock.now()
   return await db.withAccount(accountId, async (tx) => {
     const invoice = await finalInvoice(tx, accountId, invoiceId)
-    if (!invoice || invoice.status === 'paid') return skipped('already paid')
+    // Whoever settles it first (this webhook, its copy, the charge itself) does the rest; the others wait here for him.
+    if (!invoice || !(await settleInvoice(tx, accountId, invoiceId, at))) return skipped('already paid')
     const flying = (await paymentsOf(tx, accountId, invoiceId)).find(
       (p) => p.status === 'sent' || p.status === 'processing',
     )
@@ -74,7 +75,6 @@ async function recordPaid({ db, stripe, clock, newId }: Ports, stripeInvoiceId: 
         at,
       )
     }
-    await settleInvoice(tx, accountId, invoiceId, at)
     await stage(tx, renderInvoice, { invoice: invoiceId, kind: 'paid_copy' }, { accountId })
     await audit(tx, [{ accountId, at, actor: ACTOR, action: 'invoice.paid', subject: invoiceId }])
     return done('paid')

@@ -143,11 +143,12 @@ export interface PaymentEnd {
 }
 
 /** Sets how an attempt ended. One that succeeded never changes again. */
-export async function endPayment(tx: Tx, accountId: string, id: string, end: PaymentEnd, at: Date): Promise<void> {
-  await tx.$executeRaw`
+export async function endPayment(tx: Tx, accountId: string, id: string, end: PaymentEnd, at: Date): Promise<boolean> {
+  const ended = await tx.$executeRaw`
     UPDATE payments SET status = ${end.status}, provider_id = ${end.providerId}, code = ${end.code ?? null},
       advice = ${end.advice ?? null}, ended_at = ${end.status === 'processing' ? null : at}::timestamptz
-    WHERE account_id = ${accountId}::uuid AND id = ${id}::uuid AND status <> 'succeeded'`
+    WHERE account_id = ${accountId}::uuid AND id = ${id}::uuid AND status NOT IN ('succeeded', ${end.status})`
+  return ended === 1
 }
 
 /** Records a payment made on Stripe's own page, which we did not ask for. Known by Stripe's id, once. */

@@ -36,6 +36,12 @@ export interface AcceptSite {
   drop(): Promise<void>
 }
 
+/** As in the Procfile; the floor's are web's. */
+const flagsOf = (name: string): string[] => [
+  `--max-semi-space-size=${name === 'worker' ? 4 : 16}`,
+  '--max-old-space-size=512',
+]
+
 /** An account's key and card. The months of before are closed: the schedules find nothing to do. */
 const KEYS = `
   INSERT INTO api_keys (id, account_id, name, secret_hash, hint, scopes, created_at)
@@ -87,7 +93,7 @@ export async function openAcceptSite(lab: Lab, redis: TestRedis | null, divisor:
   const logs = join(lab.home, 'logs')
   const onExit = (name: string, how: string): void => say(`${name} ended (${how})`)
   const start = (name: string, program: string, args: readonly string[] = []): Promise<Child> =>
-    startChild({ name: `${name}-${backend}`, program, args, env, logs, onExit })
+    startChild({ name: `${name}-${backend}`, program, args, flags: flagsOf(name), env, logs, onExit })
   return {
     backend,
     site,
