@@ -1,7 +1,7 @@
 // Every job may run twice, and may die at any of its calls: the same rows, the same mails, the same money.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { catalog } from '../../jobs/catalog.ts'
-import { dieEverywhere, type Death } from '../support/deaths.ts'
+import { dying, strikeEverywhere, type Death } from '../support/deaths.ts'
 import { closeOctober, invoiceOf, invoicesOf, issue } from '../support/invoices.ts'
 import { bookCharges, bookInvoices, outside, snapshot, stripeWrites } from '../support/ledger.ts'
 import { DECLINES_LATER, liveOctober, PARTNERS } from '../support/october.ts'
@@ -102,7 +102,7 @@ describe('a job that dies at any of its calls, and is run again', () => {
 
   beforeAll(async () => {
     world = await createWorld('2026-10-01T12:00:00Z')
-    points = await dieEverywhere(world, PIPELINE)
+    points = await strikeEverywhere(world, PIPELINE, dying)
   })
   afterAll(() => world.close())
 

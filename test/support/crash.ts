@@ -1,4 +1,5 @@
-// Ports that break once: before a call, in its commit, or after it, when its effect is there and its answer is lost.
+// Ports that break once: before a call, in its commit, or after it, when its effect is there and its answer is lost;
+// and ports that stop there and go on.
 import type { Ports, Tx } from '../../jobs/kit/ports.ts'
 
 export interface CrashPoint {
@@ -68,5 +69,26 @@ export function crashing(ports: Ports, point: CrashPoint, fired: () => void): Po
     if (point.how === 'after') return Promise.resolve(call(...values)).then(crash)
     const work = values.at(-1) as (tx: Tx) => Promise<unknown>
     return call(...values.slice(0, -1), (tx: Tx) => work(tx).then(crash))
+  })
+}
+
+/**
+ * Ports of a worker that is stopped at one point, once, for as long as another worker takes to do the whole job, and
+ * then comes back and goes on.
+ */
+export function stopping(ports: Ports, point: CrashPoint, another: () => Promise<unknown>, fired: () => void): Ports {
+  let count = -1
+  const stop = async (call: Call, values: unknown[]): Promise<unknown> => {
+    fired()
+    if (point.how === 'before') await another()
+    const result = await call(...values)
+    if (point.how === 'after') await another()
+    return result
+  }
+  return intercept(ports, (port, call, values) => {
+    count += 1
+    if (count !== point.call) return call(...values)
+    if (port !== point.port) throw new Error(`call ${count} is ${port}, not ${point.port}`)
+    return stop(call, values)
   })
 }

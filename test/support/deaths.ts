@@ -1,5 +1,8 @@
-// A month of partners, one for each call that the jobs on an invoice's way make, each of whose jobs dies at that call.
-import { crashing, pointsOf, recording, type CrashPoint } from './crash.ts'
+// A month of partners, one for each call that the jobs on an invoice's way make, each of whose jobs dies at that call,
+// or stops there while another worker does it all.
+import { workStaged } from '../../apps/adapters/outbox.ts'
+import type { Ports } from '../../jobs/kit/ports.ts'
+import { crashing, pointsOf, recording, stopping, type CrashPoint } from './crash.ts'
 import { closeOctober, issue } from './invoices.ts'
 import { workAll } from './walk.ts'
 import { createProduct, type TestAccount, type World } from './world.ts'
@@ -13,8 +16,24 @@ export interface Death {
   fired: number
 }
 
-/** Lives October to see which calls are made, and November with a death at each of them. */
-export async function dieEverywhere(world: World, jobNames: readonly string[]): Promise<Death[]> {
+/** Ports that strike at a point. */
+type Strike = (world: World, death: Death, stagedId: string) => Ports
+
+export const dying: Strike = (world, one) => crashing(world.ports, one.point, () => (one.fired += 1))
+
+/** Not in a transaction, where another worker would wait for its locks; nor where nothing is waited for. */
+const canStop = ({ how, port }: CrashPoint): boolean => how !== 'commit' && port !== 'newId'
+
+export const stopped: Strike = (world, one, id) =>
+  stopping(
+    world.ports,
+    one.point,
+    () => workStaged(id, world.db, world.ports),
+    () => (one.fired += 1),
+  )
+
+/** Lives October to see which calls are made, and November with a strike at each of them. */
+export async function strikeEverywhere(world: World, jobNames: readonly string[], strike: Strike): Promise<Death[]> {
   const points: Death[] = []
   await createProduct(world, 'backup', '10.00')
   const newPartner = async (carded: boolean, mail = 'model@partner.example'): Promise<TestAccount> => {
@@ -44,7 +63,7 @@ export async function dieEverywhere(world: World, jobNames: readonly string[]): 
     for (const [job, calls] of jobs) {
       // Without a card it is the customer and the giving up that differ.
       if (!carded && !job.startsWith('payments.')) continue
-      for (const point of pointsOf(job, calls)) {
+      for (const point of pointsOf(job, calls).filter((one) => strike === dying || canStop(one))) {
         const mail = `partner${points.length}@partner.example`
         points.push({ point, account: await newPartner(carded, mail), mail, carded, fired: 0 })
       }
@@ -54,12 +73,13 @@ export async function dieEverywhere(world: World, jobNames: readonly string[]): 
   await world.tick()
   await world.at('2026-12-03T00:00:00Z')
   await world.perform('invoices.finalize-all-invoices', { at: world.now().toISOString() })
-  const fragile = new Map(
-    points.map((one) => [
-      `${one.account.uuid}.${one.point.job}`,
-      crashing(world.ports, one.point, () => (one.fired += 1)),
-    ]),
-  )
-  await workAll(world, (job) => fragile.get(`${job.account}.${job.name}`) ?? world.ports)
+  const fragile = new Map<Death, Ports>()
+  await workAll(world, (job) => {
+    const one = points.find(({ account, point }) => account.uuid === job.account && point.job === job.name)
+    if (!one) return world.ports
+    const ports = fragile.get(one) ?? strike(world, one, job.id)
+    fragile.set(one, ports)
+    return ports
+  })
   return points
 }
