@@ -59,6 +59,8 @@ const sandboxVariables = z.object({
   REDIS_URL: optional(redisUrl),
 })
 
+const keyVariables = z.object({ API_DATABASE_URL: postgresUrl })
+
 const boardVariables = z.object({
   NODE_ENV: common.shape.NODE_ENV,
   LOG_LEVEL: common.shape.LOG_LEVEL,
@@ -148,6 +150,9 @@ export function boardConfig(environment = process.env): BoardConfig {
   refuseSandboxInProduction(config)
   return config
 }
+
+/** @throws ConfigError naming every bad variable */
+export const keyConfig = (environment = process.env): z.infer<typeof keyVariables> => parse(keyVariables, environment)
 
 /** Beside DATABASE_URL, which prisma/migrate.ts reads. @throws ConfigError naming every bad variable */
 export const releaseConfig = (environment = process.env): ReleaseConfig => parse(releaseVariables, environment)

@@ -27,39 +27,56 @@ export function claimed(rows: readonly { name: string; open: number }[]): number
   }, 0)
 }
 
-async function count(url: string): Promise<ConnectionCount> {
-  const client = new pg.Client({ connectionString: url, application_name: 'perdiem connections' })
-  await client.connect()
-  try {
-    const { rows: settings } = await client.query<{ limit: number }>(`
-      SELECT sum(CASE WHEN name = 'max_connections' THEN setting::int ELSE -setting::int END)::int AS "limit"
-      FROM pg_settings
-      WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')`)
-    const { rows } = await client.query<{ name: string; open: number }>(`
-      SELECT application_name AS name, count(*)::int AS open FROM pg_stat_activity
-      WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY 1`)
-    return { limit: settings[0]!.limit, claimed: claimed(rows) }
-  } finally {
-    await client.end()
-  }
+async function count(client: pg.Client): Promise<ConnectionCount> {
+  const { rows: settings } = await client.query<{ limit: number }>(`
+    SELECT sum(CASE WHEN name = 'max_connections' THEN setting::int ELSE -setting::int END)::int AS "limit"
+    FROM pg_settings
+    WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')`)
+  // Of other roles' connections only the name is told; PostgreSQL's own processes are in no database.
+  const { rows } = await client.query<{ name: string; open: number }>(`
+    SELECT application_name AS name, count(*)::int AS open FROM pg_stat_activity
+    WHERE datid IS NOT NULL AND pid <> pg_backend_pid() GROUP BY 1`)
+  return { limit: settings[0]!.limit, claimed: claimed(rows) }
+}
+
+/** Two that start together must not both count without the other. */
+const LOCK_KEY = 7_420_531_812
+
+export interface Claimed {
+  /** Ends the connection that bears the claim, when the process ends. */
+  release(): Promise<void>
 }
 
 /**
- * Adds this process's connections to what all others may open, before the first is opened.
+ * Adds this process's connections to what all others may open, before the first is opened; from then on a connection
+ * of this name bears the claim.
+ * @param name as connectionName() makes it; with the claim's own connection in its number
  * @param mine how many it may open at most
  * @throws ConfigError when they do not fit
  */
-export async function fitConnections(url: string, mine: number): Promise<void> {
-  const until = performance.now() + PATIENCE_MS
-  for (;;) {
-    const { limit, claimed: others } = await count(url)
-    if (others + mine <= limit) return
-    if (performance.now() > until) {
-      throw new ConfigError(
-        `PostgreSQL allows ${limit} connections; this process may open ${mine}, and ${others} are taken or promised ` +
-          'to processes that run. Raise max_connections, or run fewer processes.',
-      )
+export async function fitConnections(url: string, name: string, mine: number): Promise<Claimed> {
+  const client = new pg.Client({ connectionString: url, application_name: name, keepAlive: true })
+  // When it breaks, the pools' connections bear the same name.
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    const until = performance.now() + PATIENCE_MS
+    for (;;) {
+      await client.query('SELECT pg_advisory_lock($1)', [LOCK_KEY])
+      const { limit, claimed: others } = await count(client)
+      if (others + mine <= limit) break
+      await client.query('SELECT pg_advisory_unlock($1)', [LOCK_KEY])
+      if (performance.now() > until) throw new ConfigError(tooMany(limit, mine, others))
+      await delay(LOOK_MS)
     }
-    await delay(LOOK_MS)
+    await client.query('SELECT pg_advisory_unlock($1)', [LOCK_KEY])
+  } catch (error) {
+    await client.end().catch(() => {})
+    throw error
   }
+  return { release: () => client.end().catch(() => {}) }
 }
+
+const tooMany = (limit: number, mine: number, others: number): string =>
+  `PostgreSQL allows ${limit} connections; this process may open ${mine}, and ${others} are taken or promised ` +
+  'to processes that run. Raise max_connections, or run fewer processes.'

@@ -40,6 +40,8 @@ export function connectDatabase(options: DatabaseOptions): ProcessDatabase {
     application_name: options.applicationName ?? 'perdiem',
     idle_in_transaction_session_timeout: 60_000,
     lock_timeout: 30_000,
+    keepAlive: true,
+    connectionTimeoutMillis: WAIT_FOR_CONNECTION_MS,
   })
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
   pool.on('error', () => {})

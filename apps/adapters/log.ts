@@ -56,3 +56,20 @@ function serializeError(error: unknown) {
   if (!(error instanceof Error)) return { message: String(error) }
   return { type: error.name, message: error.message, stack: error.stack, code: (error as { code?: unknown }).code }
 }
+
+const QUIET_MS = 30_000
+/** Messages with numbers in them are without end. */
+const SAID_MAX = 100
+
+/** A store that is away says the same with every attempt, of every queue: it is passed on once in half a minute. */
+export function quieten<E>(tell: (error: E) => void): (error: E) => void {
+  const said = new Map<string, number>()
+  return (error) => {
+    const message = error instanceof Error ? error.message : String(error)
+    const now = performance.now()
+    if (now - (said.get(message) ?? -Infinity) < QUIET_MS) return
+    if (said.size >= SAID_MAX) said.clear()
+    said.set(message, now)
+    tell(error)
+  }
+}

@@ -74,6 +74,7 @@ export function createRelay(queue: JobQueue, onError: (error: unknown) => void):
   }
   return {
     offer(rows) {
+      if (rows.length === 0) return
       backlog.push(...rows.slice(0, RELAY_BACKLOG_MAX - backlog.length))
       running ??= run()
     },
@@ -110,7 +111,7 @@ export async function workStaged(
   const row = rows[0]
   if (!row || row.finished) return null
   const job = catalog.get(row.name)
-  if (!job) return await endDead(db, row, 'there is no such job')
+  if (!job) return await passOver(db, row)
   const ports = around(row.name, given)
   const startedMs = wallMs()
   const fields = { job: row.name, id, payload: row.payload, attempt: row.attempts + 1 }
@@ -145,7 +146,18 @@ function shown(error: unknown, reason: string): Error {
   return copy
 }
 
-async function endDead(db: ProcessDatabase, row: Row, reason: string): Promise<string> {
+/** A process of the version before this one, or after it, may know the job: for a day it is left to that. */
+const UNKNOWN_FOR_MS = 86_400_000
+
+async function passOver(db: ProcessDatabase, row: Row): Promise<string | null> {
+  const reason = 'there is no such job'
+  if (wallMs() - row.createdAt.getTime() < UNKNOWN_FOR_MS) {
+    await db.prisma.$executeRaw`
+      UPDATE staged_jobs SET reason = ${reason}, next_at = clock_timestamp() + interval '30 seconds',
+        redrives = redrives + 1
+      WHERE id = ${row.id}::uuid AND finished_at IS NULL`
+    return null
+  }
   await finish(db, row, dead(reason))
   return reason
 }
@@ -186,7 +198,8 @@ async function retryLater(db: ProcessDatabase, row: Row, job: Job, reason: strin
 
 /**
  * Adds again what is due and not done: rows whose relay died, whose retry has come, whose business instant has come, or
- * that a lost queue has forgotten. Rows the queue still holds are left to it. Any number of processes may sweep.
+ * that a lost queue has forgotten. Rows the queue still holds are left to it. Any number of processes may sweep. Half
+ * of a sweep are those that waited longest, half the newest, which do not wait behind a backlog.
  * @param businessNow rows due later than this are left
  * @returns how many rows were added
  */
@@ -199,7 +212,12 @@ export async function sweep(db: ProcessDatabase, queue: JobQueue, businessNow: D
       SELECT id FROM staged_jobs
       WHERE finished_at IS NULL AND next_at <= clock_timestamp()
         AND (due_at IS NULL OR due_at <= ${businessNow}::timestamptz)
-      ORDER BY next_at LIMIT ${SWEEP_BATCH} FOR UPDATE SKIP LOCKED)
+      ORDER BY next_at LIMIT ${SWEEP_BATCH / 2} FOR UPDATE SKIP LOCKED)
+      OR id IN (
+      SELECT id FROM staged_jobs
+      WHERE finished_at IS NULL AND next_at <= clock_timestamp()
+        AND (due_at IS NULL OR due_at <= ${businessNow}::timestamptz)
+      ORDER BY next_at DESC LIMIT ${SWEEP_BATCH / 2} FOR UPDATE SKIP LOCKED)
     RETURNING id, name, payload, attempts, redrives, created_at AS "createdAt"`
   crashPoint('sweep: marked')
   const asked = await Promise.all(rows.map((row) => forgotten(db, queue, row)))
@@ -212,7 +230,7 @@ export async function sweep(db: ProcessDatabase, queue: JobQueue, businessNow: D
 async function forgotten(db: ProcessDatabase, queue: JobQueue, row: Row): Promise<QueueEntry | null> {
   const entry = entryOf(row, row.redrives)
   if (!entry) {
-    await finish(db, row, dead('there is no such job'))
+    await passOver(db, row)
     return null
   }
   const state = await queue.state(entry.queue, entry.jobId)

@@ -19,14 +19,17 @@ export interface Claim {
 }
 
 /** @throws ConfigError when the process must not start */
-export async function preflight(claim: Claim): Promise<{ address: QueueAddress; applicationName: string }> {
+export async function preflight(
+  claim: Claim,
+): Promise<{ address: QueueAddress; applicationName: string; release(): Promise<void> }> {
   const { databaseUrl, redisUrl } = claim
   if (redisUrl !== undefined) {
     const warning = await preflightRedis(redisUrl)
     if (warning !== null) claim.warn(`Redis: ${warning}`)
   }
-  const mine = claim.connections + queueConnections({ databaseUrl, redisUrl }, claim.worked)
-  await fitConnections(databaseUrl, mine)
+  // One more bears the claim itself.
+  const mine = 1 + claim.connections + queueConnections({ databaseUrl, redisUrl }, claim.worked)
   const applicationName = connectionName(claim.kind, newId(), mine)
-  return { address: { databaseUrl, redisUrl, applicationName }, applicationName }
+  const { release } = await fitConnections(databaseUrl, applicationName, mine)
+  return { address: { databaseUrl, redisUrl, applicationName }, applicationName, release }
 }

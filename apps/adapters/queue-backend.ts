@@ -18,8 +18,13 @@ export interface QueueBackend {
   worker(name: string, work: Processor, options: Omit<WorkerOptions, 'connection' | 'prefix'>): Worker
   /** @throws at once when the store cannot be asked now */
   assertReachable(): void
+  /** An answer did not come in time: the connection may lead nowhere. */
+  doubt(): void
   close(): Promise<void>
 }
+
+/** A PostgreSQL that does not answer must not hold up whoever could do something else. */
+const CONNECT_MS = 10_000
 
 const onPostgres = withBackend(createPostgresBackend)
 
@@ -59,6 +64,8 @@ function postgresBackend({ databaseUrl, applicationName }: QueueAddress, max: nu
     max,
     options: '-c search_path=bullmq -c role=perdiem_queue',
     application_name: applicationName ?? 'perdiem-queue',
+    keepAlive: true,
+    connectionTimeoutMillis: CONNECT_MS,
   })
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
   pool.on('error', () => {})
@@ -70,6 +77,7 @@ function postgresBackend({ databaseUrl, applicationName }: QueueAddress, max: nu
       new onPostgres.Worker(name, work, { ...(options as object), connection }) as unknown as Worker,
     // Whoever adds has asked our own tables a moment ago.
     assertReachable: () => {},
+    doubt: () => {},
     close: () => pool.end(),
   }
 }
@@ -84,21 +92,7 @@ function redisBackend(url: string, role: 'add' | 'work', onError: (error: Error)
     assertReachable() {
       if (redis.status !== 'ready') throw new Error(`Redis cannot be reached (${redis.status})`)
     },
+    doubt: () => redis.disconnect(true),
     close: async () => redis.disconnect(),
-  }
-}
-
-const QUIET_MS = 30_000
-
-/** Seven queues on one connection say the same thing with every attempt to connect: it is passed on once in a while. */
-export function quieten(onError: (error: Error) => void): (error: Error) => void {
-  const said = new Map<string, number>()
-  return (error) => {
-    const now = performance.now()
-    if (now - (said.get(error.message) ?? -QUIET_MS) < QUIET_MS) return
-    // Messages with numbers in them are without end.
-    if (said.size > 100) said.clear()
-    said.set(error.message, now)
-    onError(error)
   }
 }

@@ -4,7 +4,8 @@ import type { Job } from '../../jobs/kit/job.ts'
 import { queueOf } from '../../jobs/kit/job.ts'
 import { crashPoint } from './crash-point.ts'
 import { newId } from './ids.ts'
-import { KEEP, openBackend, quieten, type QueueAddress, type QueueBackend } from './queue-backend.ts'
+import { quieten } from './log.ts'
+import { KEEP, openBackend, type QueueAddress, type QueueBackend } from './queue-backend.ts'
 
 export interface QueueEntry {
   readonly queue: string
@@ -27,8 +28,11 @@ export interface JobQueue {
    * @returns the ticks whose schedules were made anew: what they should have found meanwhile is not yet asked for
    */
   keepSchedules(ticks: readonly Job[]): Promise<Job[]>
-  /** Adds a job that does nothing but show that somebody takes jobs. Throws when it cannot, or nobody may. */
-  addCanary(queue: string): Promise<void>
+  /**
+   * Adds a job that does nothing but show that somebody takes jobs.
+   * @returns its id; null when it cannot be added, or nobody may take it
+   */
+  addCanary(queue: string): Promise<string | null>
   close(): Promise<void>
 }
 
@@ -80,12 +84,11 @@ export function connectQueue(
     assertReachable: () => backend.assertReachable(),
     async add(entries) {
       backend.assertReachable()
-      for (const [name, list] of Map.groupBy(entries, (entry) => entry.queue)) await addAll(named(name), list)
+      for (const [name, list] of Map.groupBy(entries, (entry) => entry.queue)) {
+        await within(backend, addAll(named(name), list))
+      }
     },
-    async state(queue, jobId) {
-      backend.assertReachable()
-      return await stateOf(named(queue), jobId)
-    },
+    state: (queue, jobId) => stateOf(backend, named(queue), jobId),
     async keepSchedules(ticks) {
       backend.assertReachable()
       const made: Job[] = []
@@ -113,34 +116,60 @@ async function addAll(queue: Queue, entries: readonly QueueEntry[]): Promise<voi
   crashPoint(`enqueue ${queue.name}: after`)
 }
 
-async function stateOf(queue: Queue, jobId: string): Promise<QueueState> {
-  const state = await queue.getJobState(jobId)
+async function stateOf(backend: QueueBackend, queue: Queue, jobId: string): Promise<QueueState> {
+  backend.assertReachable()
+  const state = await within(backend, queue.getJobState(jobId))
   if (state === 'unknown') return 'unknown'
   return state === 'completed' || state === 'failed' ? 'ended' : 'pending'
 }
 
 const CANARY = 'canary'
 
-async function addCanary(backend: QueueBackend, queue: Queue): Promise<void> {
+async function addCanary(backend: QueueBackend, queue: Queue): Promise<string | null> {
   backend.assertReachable()
-  if (await queue.isPaused()) throw new Error(`the queue ${queue.name} is paused`)
-  await queue.add(CANARY, {}, { jobId: `${CANARY}-${newId()}`, removeOnComplete: true, removeOnFail: true })
+  if (await within(backend, queue.isPaused())) return null
+  const jobId = `${CANARY}-${newId()}`
+  await within(backend, queue.add(CANARY, {}, { jobId, removeOnComplete: true, removeOnFail: true }))
+  return jobId
+}
+
+/** Nobody waits longer for a store that keeps its connections open and does not answer. */
+const ANSWER_MS = 5_000
+
+async function within<T>(backend: QueueBackend, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, fail) => {
+    timer = setTimeout(() => {
+      backend.doubt()
+      fail(new Error(`${backend.kind} has not answered within ${ANSWER_MS} ms`))
+    }, ANSWER_MS)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 async function keepSchedulesOf(queue: Queue, ticks: readonly Job[]): Promise<Job[]> {
   const known = new Map((await queue.getJobSchedulers()).map((scheduler) => [scheduler.key, scheduler]))
   const made: Job[] = []
   for (const tick of ticks) {
-    const { pattern, tz } = known.get(tick.name) ?? {}
+    const { pattern, tz, next } = known.get(tick.name) ?? {}
     known.delete(tick.name)
     // Writing an unchanged schedule while its tick is overdue deletes that tick.
-    if (pattern === tick.schedule && tz === 'UTC') continue
+    if (pattern === tick.schedule && tz === 'UTC' && (await hasTick(queue, tick, next))) continue
     await queue.upsertJobScheduler(tick.name, { pattern: tick.schedule!, tz: 'UTC' }, { name: tick.name, opts: KEEP })
     made.push(tick)
   }
   // What is left was renamed or dropped in code; it would fire for ever.
   for (const name of known.keys()) await queue.removeJobScheduler(name)
   return made
+}
+
+/** A schedule lives by its next tick, which waits in the queue under this name; without it, it never fires again. */
+async function hasTick(queue: Queue, tick: Job, next: number | undefined): Promise<boolean> {
+  return (await queue.getJobState(`repeat:${tick.name}:${next}`)) !== 'unknown'
 }
 
 /** When a worker last took a job from a queue (ms of `performance.now()`), and whether it could take another. */
@@ -193,7 +222,9 @@ export function startWorkers(
   return {
     appetite: () => new Map([...plates].map(([name, { appetite }]) => [name, appetite()])),
     async close() {
-      await Promise.allSettled(workers.map((worker) => worker.close()))
+      // With its store away a worker cannot even say goodbye; its jobs are taken over.
+      const force = troubleOf(backend) !== null
+      await Promise.allSettled(workers.map((worker) => worker.close(force)))
       await backend.close()
     },
   }

@@ -4,14 +4,12 @@ import { ConfigError } from '../config.ts'
 
 /** How soon a lost connection is tried again: an outage is over within a second of its end. */
 const RECONNECT_MAX_MS = 1_000
-/** A Redis that is stopped keeps its connections open and does not answer. */
-const COMMAND_TIMEOUT_MS = 5_000
 /** An unreachable Redis is no reason not to start: the API accepts without it, and workers wait for it. */
 const PREFLIGHT_MS = 3_000
 
 /**
- * @param role `add`: a command fails at once while there is no connection, and after 5 s without an answer. `work`: it
- *   waits, as BullMQ's workers need.
+ * @param role `add`: a command fails at once while there is no connection. `work`: it waits, as BullMQ's workers need.
+ *   No command has a time limit of its own: BullMQ keeps the failure of its first one for ever.
  */
 export function connectRedis(url: string, role: 'add' | 'work', onError: (error: Error) => void): Redis {
   const redis = new Redis(url, {
@@ -20,7 +18,7 @@ export function connectRedis(url: string, role: 'add' | 'work', onError: (error:
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
     keepAlive: 5_000,
     connectTimeout: 5_000,
-    ...(role === 'add' && { enableOfflineQueue: false, commandTimeout: COMMAND_TIMEOUT_MS }),
+    ...(role === 'add' && { enableOfflineQueue: false }),
   })
   redis.on('error', onError)
   return redis
@@ -44,6 +42,12 @@ export const weakness = (info: string): string | null =>
     ? 'it has no append-only file: after a crash its queues are refilled from PostgreSQL'
     : null
 
+/** To be let in later is not to be hoped for: somebody has to mend the address. */
+function refuseStranger(error: Error): null {
+  if (!/^(WRONGPASS|NOAUTH|NOPERM|ERR invalid (password|username))/.test(error.message)) return null
+  throw new ConfigError(`The Redis of REDIS_URL does not let us in: ${error.message}`)
+}
+
 /**
  * Asks Redis before a process starts to work.
  * @returns a warning, or null; 'unreachable' when it does not answer within 3 s
@@ -51,12 +55,14 @@ export const weakness = (info: string): string | null =>
  */
 export async function preflightRedis(url: string): Promise<string | null> {
   const redis = new Redis(url, { lazyConnect: true, retryStrategy: null, connectTimeout: PREFLIGHT_MS })
-  redis.on('error', () => {})
+  let cause = ''
+  redis.on('error', (error: Error & { code?: string }) => (cause = ` (${error.code ?? error.message})`))
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<null>((done) => (timer = setTimeout(() => done(null), PREFLIGHT_MS)))
   try {
-    const info = await Promise.race([redis.connect().then(() => redis.info()), late]).catch(() => null)
-    if (info === null) return 'it cannot be reached now; work waits in PostgreSQL until it can'
+    const info = await Promise.race([redis.connect().then(() => redis.info()), late]).catch(refuseStranger)
+    if (info === null)
+      return `${new URL(url).host} cannot be reached now${cause}; work waits in PostgreSQL until it can`
     const reason = unfitness(info)
     if (reason !== null) throw new ConfigError(`The Redis of REDIS_URL is not fit for queues: ${reason}.`)
     return weakness(info)

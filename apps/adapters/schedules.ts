@@ -3,13 +3,13 @@
 // so that two leaders at once, or none for an hour, change no result.
 import type { Job } from '../../jobs/kit/job.ts'
 import type { ProcessDatabase } from './database.ts'
-import type { JobQueue } from './queue.ts'
+import { troubleOf, type JobQueue } from './queue.ts'
 
 const EVERY_MS = 60_000
 /** A leader that misses one look is still the leader; one that misses two is not. */
 const LEASE_MS = 2.5 * EVERY_MS
 /** As soon as this after a look that failed: the store of the queues may be back. */
-const AGAIN_MS = 2_000
+const AGAIN_MS = 1_000
 
 export const SCHEDULES_LEASE = 'schedules'
 
@@ -58,6 +58,11 @@ export interface Clockwork {
   stop(): Promise<void>
 }
 
+async function giveUp({ db, holder }: ClockworkParts): Promise<number> {
+  await dropLease(db, SCHEDULES_LEASE, holder)
+  return AGAIN_MS
+}
+
 /** Looks at once, and then every minute until stopped. */
 export function startClockwork(parts: ClockworkParts, onError: (error: unknown) => void): Clockwork {
   let stopped = false
@@ -66,10 +71,12 @@ export function startClockwork(parts: ClockworkParts, onError: (error: unknown) 
   const look = async (): Promise<void> => {
     let next = EVERY_MS
     try {
-      await lookAfterSchedules(parts)
+      // Who cannot reach the queue cannot lead: another may.
+      if (troubleOf(parts.queue) === null) await lookAfterSchedules(parts)
+      else next = await giveUp(parts)
     } catch (error) {
       onError(error)
-      next = AGAIN_MS
+      next = await giveUp(parts).catch(() => AGAIN_MS)
     }
     if (!stopped) timer = setTimeout(() => void (running = look()), next)
   }

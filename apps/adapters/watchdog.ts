@@ -1,28 +1,29 @@
 // A worker can look healthy and take no jobs: some versions of BullMQ hung for ever after an outage. So each worker
-// that has had nothing to do for a while puts a canary (a job that does nothing) into its queues, and ends when it
-// takes none, to be restarted by whoever runs it.
-import type { Appetite } from './queue.ts'
+// that has had nothing to do for a while puts a canary (a job that does nothing) into its queues, and ends when nobody
+// takes it, to be restarted by whoever runs it. That another worker takes it is well: the queue is served.
+import type { Appetite, QueueState } from './queue.ts'
 
-/** A process that has taken nothing for so long is given a canary with every look. */
+/** A process that has taken nothing for so long puts a canary in. */
 const HUNGRY_MS = 10_000
-/** ... and ends after so long. */
+/** A canary that is not taken for so long has nobody to take it, this process included. */
 const STARVED_MS = 30_000
-/** Other workers of the queue take canaries, too: so many in a row are not all taken from under our nose. */
-const CANARIES_AT_LEAST = 5
 const LOOK_MS = 2_000
 /** A look that comes so late shows that the process itself was stopped: its hunger does not count. */
 const ASLEEP_MS = 3 * LOOK_MS
 
 export interface WatchdogParts {
   readonly appetite: () => ReadonlyMap<string, Appetite>
-  /** @throws when the store of the queues cannot be reached: then nobody can eat */
-  readonly addCanary: (queue: string) => Promise<void>
+  /** Whether PostgreSQL or the store of the queues is away: then nobody can eat. */
+  readonly away: () => Promise<boolean>
+  /** @returns null when nobody may take it: the queue is paused */
+  readonly addCanary: (queue: string) => Promise<string | null>
+  readonly state: (queue: string, jobId: string) => Promise<QueueState>
   readonly starved: (queue: string) => void
 }
 
 interface Hunger {
   since: number
-  canaries: number
+  canary: string | null
 }
 
 /**
@@ -39,17 +40,27 @@ export function createWatchdog(parts: WatchdogParts): { look(now: number): Promi
       for (const [queue, { tookAt, full }] of parts.appetite()) {
         const known = hunger.get(queue)
         if (!known || woke || full || tookAt > known.since) {
-          hunger.set(queue, { since: woke || full ? now : Math.max(tookAt, known?.since ?? now), canaries: 0 })
-          continue
+          hunger.set(queue, { since: now, canary: null })
+        } else if (!(await isFed(parts, queue, known, now))) {
+          if (now - known.since >= STARVED_MS) return parts.starved(queue)
+        } else {
+          hunger.set(queue, { since: now, canary: null })
         }
-        if (now - known.since < HUNGRY_MS) continue
-        if (now - known.since >= STARVED_MS && known.canaries >= CANARIES_AT_LEAST) return parts.starved(queue)
-        await parts.addCanary(queue).then(
-          () => void (known.canaries += 1),
-          () => void hunger.set(queue, { since: now, canaries: 0 }),
-        )
       }
     },
+  }
+}
+
+/** A store that is there and yet answers nothing we ask counts as hunger, too: it may be our own side that is deaf. */
+async function isFed(parts: WatchdogParts, queue: string, known: Hunger, now: number): Promise<boolean> {
+  if (now - known.since < HUNGRY_MS) return false
+  if (await parts.away()) return true
+  try {
+    if (known.canary !== null) return (await parts.state(queue, known.canary)) !== 'pending'
+    known.canary = await parts.addCanary(queue)
+    return known.canary === null
+  } catch {
+    return false
   }
 }
 

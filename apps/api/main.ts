@@ -4,7 +4,7 @@ import { queues } from '../../jobs/catalog.ts'
 import { sandboxClock, wallClock } from '../adapters/clock.ts'
 import { connectDatabase, POOL_MAX } from '../adapters/database.ts'
 import { createFiles } from '../adapters/files.ts'
-import { createLog } from '../adapters/log.ts'
+import { createLog, quieten } from '../adapters/log.ts'
 import { createRelay } from '../adapters/outbox.ts'
 import { preflight } from '../adapters/preflight.ts'
 import { connectQueue, troubleOf } from '../adapters/queue.ts'
@@ -29,9 +29,9 @@ const PORT = 3_000
 
 export async function startApi(config: ApiConfig): Promise<Running> {
   const log = createLog({ name: 'api', level: config.LOG_LEVEL ?? 'info' })
-  const onError = (error: unknown): void => log.warn({ err: error }, 'queue')
+  const onError = quieten((error) => log.warn({ err: error }, 'queue'))
   if (config.CHAOS_CRASHES !== undefined) await armForChaos(config.CHAOS_CRASHES)
-  const { address, applicationName } = await look(config, log)
+  const { address, applicationName, release } = await look(config, log)
   const queue = connectQueue(address, queues, onError)
   const relay = createRelay(queue, onError)
   const db = connectDatabase({
@@ -72,7 +72,7 @@ export async function startApi(config: ApiConfig): Promise<Running> {
     async stop() {
       await close()
       await relay.drain()
-      await Promise.allSettled([waiter.close(), sandbox?.close(), queue.close(), db.close()])
+      await Promise.allSettled([waiter.close(), sandbox?.close(), queue.close(), db.close(), release()])
     },
   }
 }

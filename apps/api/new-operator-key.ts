@@ -1,8 +1,8 @@
 // Makes an operator's API key and prints it, this once; with --observer one that may look at everything and change
-// nothing. For the person who sets a vendor up; needs the web process's variables.
+// nothing. For the person who sets a vendor up; needs API_DATABASE_URL alone.
 import { wallClock } from '../adapters/clock.ts'
 import { connectDatabase } from '../adapters/database.ts'
-import { apiConfig, ConfigError } from '../config.ts'
+import { ConfigError, keyConfig } from '../config.ts'
 import { explain } from '../lifecycle.ts'
 import { createKey } from './keys.ts'
 
@@ -12,7 +12,7 @@ try {
     throw new ConfigError('Usage: npm run operator-key [-- --observer]')
   }
   const role = option === undefined ? 'operator' : 'observer'
-  const db = connectDatabase({ url: apiConfig().API_DATABASE_URL, max: 1 })
+  const db = connectDatabase({ url: keyConfig().API_DATABASE_URL, max: 1 })
   const at = await wallClock.now()
   const { secret } = await db.withOperator((tx) => createKey(tx, { accountId: null, name: role, scopes: [role], at }))
   console.log(secret)

@@ -124,7 +124,7 @@ const PARSER_PROBLEMS: Record<string, [number, string, string]> = {
 }
 
 /** PostgreSQL telling that it cannot serve now: connection lost, shutting down, too many connections. */
-const UNAVAILABLE = /^(08|57P|53)|^P1\d{3}$|^P20(24|28)$|^ECONN/
+const UNAVAILABLE = /^(08|57P|53|55P03)|^P1\d{3}$|^P20(24|28)$|^ECONN/
 
 /** PostgreSQL's own code, which Prisma wraps. */
 function sqlStateOf(error: unknown): unknown {

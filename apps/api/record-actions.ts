@@ -23,11 +23,10 @@ export interface Recorded {
   readonly known: string | null
 }
 
-/**
- * Together they do not wait for an account whose days are being counted; then each is asked alone, and only the
- * account's own wait.
- */
+/** At first nobody waits for an account whose days are being counted; then only the account's own do. */
 const LOCK_TOGETHER = '20ms'
+/** An account that is held for longer, by an import say, must not hold connections that others need. */
+const LOCK_ALONE = '5s'
 
 const recorders = new WeakMap<Services['db'], (action: NewAction) => Promise<Recorded>>()
 
@@ -36,7 +35,8 @@ const recorders = new WeakMap<Services['db'], (action: NewAction) => Promise<Rec
  * one refused by its id, so that it is never recorded twice.
  */
 export function recordGathered(db: Services['db'], action: NewAction): Promise<Recorded> {
-  const record = recorders.get(db) ?? gather((actions: readonly NewAction[]) => recordAll(db, actions))
+  const record =
+    recorders.get(db) ?? gather((actions: readonly NewAction[], patient) => recordAll(db, actions, patient))
   recorders.set(db, record)
   return record(action)
 }
@@ -46,15 +46,19 @@ const RECORD = {
   name: 'record-actions',
   text: `
     SELECT r.n, a.verdict, a.action_id AS known
-    FROM (SELECT set_config('lock_timeout', coalesce($1, current_setting('lock_timeout')), true)) AS s (bound),
+    FROM (SELECT set_config('lock_timeout', $1, true)) AS s (bound),
       jsonb_to_recordset(CASE WHEN s.bound IS NOT NULL THEN $2::jsonb END) AS r (
         n int, account uuid, id uuid, kind text, input jsonb, actor text, at timestamptz, job uuid, key text,
         hash text),
       accept_action(r.account, r.id, r.kind, r.input, r.actor, r.at, r.job, r.key, decode(r.hash, 'hex')) AS a`,
 }
 
-async function recordAll({ pool }: Services['db'], actions: readonly NewAction[]): Promise<Recorded[]> {
-  const bound = actions.length > 1 ? LOCK_TOGETHER : null
+async function recordAll(
+  { pool }: Services['db'],
+  actions: readonly NewAction[],
+  patient: boolean,
+): Promise<Recorded[]> {
+  const bound = patient ? LOCK_ALONE : LOCK_TOGETHER
   const list = JSON.stringify(inLockOrder(actions))
   const { rows } = await pool.query<Recorded & { n: number }>({ ...RECORD, values: [bound, list] })
   const byNumber = new Map(rows.map((row) => [row.n, row]))

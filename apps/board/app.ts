@@ -29,7 +29,7 @@ export function createBoardApp(options: BoardOptions): Express {
   app.disable('x-powered-by')
   app.set('query parser', 'simple')
   // Failed sign-ins are counted by address: a proxy on this machine tells whose.
-  app.set('trust proxy', 'loopback')
+  app.set('trust proxy', 'loopback, uniquelocal')
   app.use(headers(options.boardUrl))
   app.get('/healthz', (_request, response) => void response.json({ alive: true }))
   app.use(refuseOtherSites(options.boardUrl))

@@ -21,7 +21,7 @@ export async function startBoard(config: BoardConfig): Promise<Running> {
   const log = createLog({ name: 'board', level: config.LOG_LEVEL ?? 'info' })
   const onError = (error: unknown): void => log.warn({ err: error }, 'queue')
   const databaseUrl = config.API_DATABASE_URL
-  const { address, applicationName } = await preflight({
+  const { address, applicationName, release } = await preflight({
     kind: 'board',
     databaseUrl,
     redisUrl: config.REDIS_URL,
@@ -55,7 +55,7 @@ export async function startBoard(config: BoardConfig): Promise<Running> {
     ready: config.BOARD_URL ?? url,
     async stop() {
       await close()
-      await Promise.allSettled([queues.close(), db.close()])
+      await Promise.allSettled([queues.close(), db.close(), release()])
     },
   }
 }

@@ -65,7 +65,11 @@ function parseOrder(words: string[]): Order | null {
 async function rebuild(): Promise<number> {
   const { PERDIEM_URL: url, PERDIEM_API_KEY: key } = opsConfig()
   const jobs = await rebuildQueues({ url, key, note: (sentence) => console.error(sentence) })
-  console.log(jobs === 0 ? 'Nothing is undone.' : `${count(jobs, 'job')} told to the queues again.`)
+  console.log(
+    jobs === 0
+      ? 'Nothing is undone.'
+      : `${count(jobs, 'job')} will be told to the queues again, as soon as these can be reached (see /readyz).`,
+  )
   return 0
 }
 

@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { resolve } from 'node:path'
 import pg from 'pg'
 import { connectDatabase } from '../adapters/database.ts'
+import { preflightRedis } from '../adapters/redis.ts'
 import { createKey } from '../api/keys.ts'
 import { release } from '../release.ts'
 import { bootstrapDatabase, ROLES, type DatabaseUrls } from './bootstrap.ts'
@@ -63,15 +64,14 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const isNew = !state.seeded
   const port = await freePort(options.port)
   const stop: (() => Promise<void>)[] = []
-  const stopAll = async (): Promise<void> => {
-    for (const step of stop.splice(0).reverse()) await step().catch((error: unknown) => options.say(String(error)))
-  }
+  const stopAll = (): Promise<void> => stopInTurn(stop.splice(0).reverse(), options.say)
   const keep: KeepOptions = {
     say: options.say,
     giveUp: options.onExit,
     endsPerMinute: options.endsPerMinute ?? ENDS_PER_MINUTE,
   }
   try {
+    await lookAtRedis(options)
     options.say('PostgreSQL …')
     const postgres = await keepPostgres(home, options, keep)
     stop.push(() => postgres.stop())
@@ -90,7 +90,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     options.say('web, worker, documents, board …')
     const boardPort = await freePort(options.port === 0 ? 0 : port + 1).catch(() => freePort(0))
     const processes = await startProcesses({ ...options, home, state, urls, port, boardPort, stripeUrl, keep })
-    stop.push(async () => void (await Promise.allSettled(processes.map((child) => child.stop()))))
+    stop.push(() => stopTogether(processes))
     return {
       url: readyOf(processes, 'web'),
       boardUrl: readyOf(processes, 'board'),
@@ -107,6 +107,19 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     throw error
   }
 }
+
+/** Nobody reads the log of a process to learn that its address is wrong. */
+async function lookAtRedis({ redisUrl, say }: SandboxOptions): Promise<void> {
+  const warning = redisUrl === undefined ? null : await preflightRedis(redisUrl)
+  if (warning !== null) say(`Redis: ${warning}`)
+}
+
+async function stopInTurn(steps: readonly (() => Promise<void>)[], say: SandboxOptions['say']): Promise<void> {
+  for (const step of steps) await step().catch((error: unknown) => say(String(error)))
+}
+
+const stopTogether = async (parts: readonly Kept<Part>[]): Promise<void> =>
+  void (await Promise.allSettled(parts.map((part) => part.stop())))
 
 const readyOf = (processes: readonly Kept<Child>[], name: string): string =>
   processes.find((one) => one.name === name)?.part().ready ?? ''

@@ -1,6 +1,7 @@
 // A worker process: works the queues named on its command line. One program; the Procfile starts it twice, because
 // documents need a browser's memory and nothing else does.
 import { join, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { catalog, queues, ticks } from '../../jobs/catalog.ts'
 import type { Job } from '../../jobs/kit/job.ts'
@@ -10,12 +11,12 @@ import { sandboxClock, wallClock, type SandboxClock } from '../adapters/clock.ts
 import { connectDatabase, POOL_MAX, type ProcessDatabase } from '../adapters/database.ts'
 import { createFiles } from '../adapters/files.ts'
 import { newId } from '../adapters/ids.ts'
-import { createLog } from '../adapters/log.ts'
+import { createLog, quieten } from '../adapters/log.ts'
 import { folderMailer, smtpMailer } from '../adapters/mailer.ts'
 import { createRelay, sweep, workStaged } from '../adapters/outbox.ts'
 import { createPdfRenderer } from '../adapters/pdf.ts'
 import { preflight } from '../adapters/preflight.ts'
-import { connectQueue, startWorkers } from '../adapters/queue.ts'
+import { connectQueue, startWorkers, troubleOf, type JobQueue, type QueueWorkers } from '../adapters/queue.ts'
 import { startClockwork } from '../adapters/schedules.ts'
 import { createSecrets } from '../adapters/secrets.ts'
 import { connectStripe, stripeProvider } from '../adapters/stripe.ts'
@@ -47,9 +48,9 @@ export function queuesOf(names: readonly string[]): string[] {
 export async function startWorker(config: WorkerConfig, names: readonly string[]): Promise<Running> {
   const worked = queuesOf(names)
   const log = createLog({ name: worked.join('+'), level: config.LOG_LEVEL ?? 'info' })
-  const onError = (error: unknown): void => log.warn({ err: error }, 'queue')
+  const onError = quieten((error) => log.warn({ err: error }, 'queue'))
   const around = config.CHAOS_CRASHES === undefined ? undefined : await armForChaos(config.CHAOS_CRASHES)
-  const { address, applicationName } = await preflight({
+  const { address, applicationName, release } = await preflight({
     kind: 'worker',
     databaseUrl: config.WORKER_DATABASE_URL,
     redisUrl: config.REDIS_URL,
@@ -74,15 +75,8 @@ export async function startWorker(config: WorkerConfig, names: readonly string[]
   )
   const fire = async (tick: Job): Promise<void> => await stageTick(ports, tick.name, await clock.now())
   const clockwork = startClockwork({ db, queue, ticks, holder: newId(), fire }, onError)
-  const watchdog = startWatchdog(
-    {
-      appetite: () => workers.appetite(),
-      addCanary: (name) => queue.addCanary(name),
-      starved: (name) => endStarved(log, name),
-    },
-    onError,
-  )
-  const sweeper = keepSweeping(async () => void (await sweep(db, queue, await clock.now())), onError)
+  const watchdog = watch(workers, queue, db, log, onError)
+  const sweeper = keepSweeping(async () => await sweep(db, queue, await clock.now()), onError)
   log.info({ queues: worked }, 'working')
   return {
     ready: worked.join(', '),
@@ -90,7 +84,7 @@ export async function startWorker(config: WorkerConfig, names: readonly string[]
       await Promise.all([watchdog.stop(), clockwork.stop(), sweeper.stop()])
       await workers.close()
       await relay.drain()
-      await Promise.allSettled([close(), queue.close(), db.close()])
+      await Promise.allSettled([close(), queue.close(), db.close(), release()])
     },
   }
 }
@@ -121,6 +115,37 @@ function openPorts(config: WorkerConfig, db: ProcessDatabase, log: Logger) {
   }
 }
 
+/** A database that has not answered by then does not answer. */
+const ANSWER_MS = 3_000
+
+const answers = (db: ProcessDatabase): Promise<boolean> =>
+  Promise.race([
+    db.prisma.$queryRaw`SELECT 1`.then(
+      () => true,
+      () => false,
+    ),
+    delay(ANSWER_MS, false, { ref: false }),
+  ])
+
+function watch(
+  workers: QueueWorkers,
+  queue: JobQueue,
+  db: ProcessDatabase,
+  log: Logger,
+  onError: (error: unknown) => void,
+): { stop(): Promise<void> } {
+  return startWatchdog(
+    {
+      appetite: () => workers.appetite(),
+      away: async () => troubleOf(queue) !== null || !(await answers(db)),
+      addCanary: (name) => queue.addCanary(name),
+      state: (name, id) => queue.state(name, id),
+      starved: (name) => endStarved(log, name),
+    },
+    onError,
+  )
+}
+
 /** Exit codes from 64 on are for reasons; 75 is `try again`. */
 const STARVED = 75
 
@@ -146,22 +171,47 @@ async function work(...staged: Parameters<typeof workStaged>): Promise<void> {
   if (reason !== null) throw new Error(reason)
 }
 
+/** Clocks of two hosts differ; a tick that is early by so little asks what is due now. */
+const SKEW_MS = 60_000
+/** A tick that was not staged is not asked again for a quarter of an hour. */
+const TICK_TRIES = 5
+
+async function insist(work: () => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work()
+    } catch (error) {
+      if (tries === TICK_TRIES) throw error
+      await delay(tries * 1_000)
+    }
+  }
+}
+
 /** A schedule fired. It is staged like any other job: recorded, retried, seen. */
 async function stageTick({ db, clock, log }: Ports, name: string, at: Date): Promise<void> {
   const tick = catalog.get(name)
   if (!tick) return log.warn({ tick: name }, 'a schedule of an earlier version fired')
   // Where business time stands still, only its mover fires ticks.
   if ('standsStill' in clock && (await (clock as SandboxClock).standsStill())) return
-  if (at > (await clock.now())) return log.warn({ tick: name, at }, 'a tick from the future is refused')
-  await db.acrossAccounts((tx) => stage(tx, tick, { at: at.toISOString() }))
+  const now = await clock.now()
+  if (at.getTime() > now.getTime() + SKEW_MS) return log.warn({ tick: name, at }, 'a tick from the future is refused')
+  const asked = at < now ? at : now
+  await insist(() => db.acrossAccounts((tx) => stage(tx, tick, { at: asked.toISOString() })))
 }
 
-function keepSweeping(once: () => Promise<void>, onError: (error: unknown) => void): { stop(): Promise<void> } {
+/** Sweeps every second, and again at once while there was something to tell: a queue that was emptied is long. */
+function keepSweeping(once: () => Promise<number>, onError: (error: unknown) => void): { stop(): Promise<void> } {
   let stopped = false
-  let running: Promise<void> = Promise.resolve()
-  const timer = setInterval(() => {
-    running = running.then(() => (stopped ? undefined : once())).catch(onError)
-  }, SWEEP_EVERY_MS)
+  let running: Promise<void> | null = null
+  const sweepAll = async (): Promise<void> => {
+    try {
+      while (!stopped && (await once()) > 0);
+    } catch (error) {
+      onError(error)
+    }
+    running = null
+  }
+  const timer = setInterval(() => (running ??= sweepAll()), SWEEP_EVERY_MS)
   return {
     async stop() {
       stopped = true

@@ -2,9 +2,9 @@
 // and judged by code that shares nothing with it but the schema. Exits 0 only if nothing was lost and nothing doubled.
 import { parseArgs } from 'node:util'
 import { redisMissing } from '../support/redis.ts'
-import { kindsOf } from './faults.ts'
+import { kindsOf, resumeAll } from './faults.ts'
 import { runPoints } from './points.ts'
-import type { BackendName } from './site.ts'
+import { closeAll, type BackendName } from './site.ts'
 import { runStorm, type StormResult } from './storm.ts'
 import { describeViolations, type Violation } from './truth/verify.ts'
 
@@ -109,6 +109,16 @@ async function storm(backend: BackendName, { seed, faults }: Chosen): Promise<bo
 }
 
 const chosen = choose()
+let interrupted = false
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (interrupted) return
+    interrupted = true
+    console.log('\nStopping …')
+    resumeAll()
+    void closeAll().finally(() => process.exit(130))
+  })
+}
 if (redisMissing !== null) console.log(`Redis is left out: ${redisMissing}.`)
 let right = true
 for (const backend of chosen.backends) {

@@ -42,11 +42,15 @@ export interface Site {
 
 /** Every kill is followed by a start; PostgreSQL must have room for connections whose process has just died. */
 const POSTGRES = { max_connections: '400' }
-/** A dead worker's job is taken over after so long, so that a run has time for many deaths. */
+/** At crash points a dead worker's job is taken over so soon, or a run would be a wait. Storms have production's lock. */
 const LOCK_MS = 500
 /** Programs start in half the time when they need not be read anew. */
 const COMPILE_CACHE = join(tmpdir(), 'perdiem-compile-cache')
 const OPERATOR_KEY = 'an-operator-key-for-storms'
+
+/** What is to be cleared away when somebody has seen enough. */
+const open = new Set<() => Promise<void>>()
+export const closeAll = async (): Promise<void> => void (await Promise.allSettled([...open].map((close) => close())))
 
 export async function openSite(options: SiteOptions): Promise<Site> {
   const home = await mkdtemp(join(tmpdir(), 'perdiem-chaos-'))
@@ -55,12 +59,16 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   const crashes = join(home, 'crashes')
   const redis = options.backend === 'redis' ? await startRedis() : null
   let givenUp: string | null = null
+  let sandbox: Sandbox | null = null
   const close = async (): Promise<void> => {
+    open.delete(close)
+    await sandbox?.stop()
     await redis?.stop()
     deleteHome(home)
   }
+  open.add(close)
   try {
-    const sandbox = await startSandbox({
+    const started = await startSandbox({
       home,
       port: 0,
       operatorKey: OPERATOR_KEY,
@@ -69,22 +77,22 @@ export async function openSite(options: SiteOptions): Promise<Site> {
       counts: options.counts ?? {},
       postgres: POSTGRES,
       environment: {
-        CHAOS_LOCK_MS: String(LOCK_MS),
         NODE_COMPILE_CACHE: COMPILE_CACHE,
-        ...(options.crashes && { CHAOS_CRASHES: crashes }),
+        ...(options.crashes && { CHAOS_CRASHES: crashes, CHAOS_LOCK_MS: String(LOCK_MS) }),
       },
       endsPerMinute: Infinity,
       say: options.say,
       onExit: (name, how) => (givenUp = `${name} (${how})`),
     })
+    sandbox = started
     return {
       backend: options.backend,
-      sandbox,
+      sandbox: started,
       redis,
       home,
-      part: (name) => sandbox.parts.find((part) => part.name === name)!,
+      part: (name) => started.parts.find((part) => part.name === name)!,
       case: (ledger) => ({
-        databaseUrl: sandbox.superuserUrl,
+        databaseUrl: started.superuserUrl,
         standInBook: join(home, 'stripe', 'stripe.sqlite'),
         mails: join(home, 'mail'),
         files: join(home, 'files'),
@@ -92,10 +100,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
       }),
       struck: () => readdirSync(crashes).map(pointOf).sort(),
       givenUp: () => givenUp,
-      async stop() {
-        await sandbox.stop()
-        await close()
-      },
+      stop: close,
     }
   } catch (error) {
     await close()

@@ -42,7 +42,7 @@ interface Weather {
 
 export async function runStorm(options: StormOptions): Promise<StormResult> {
   const { backend, seed, say } = options
-  const site = await openSite({ backend, now: `${monthOf(0)}-01T00:00:00Z`, say: () => {} })
+  const site = await openSite({ backend, now: `${monthOf(0)}-01T00:00:00Z`, counts: { worker: 2 }, say: () => {} })
   const weather: Weather = { struck: new Map(), recovery: {}, kills: 0 }
   try {
     const workloads: Workload[] = []

@@ -1,5 +1,5 @@
-// A worker may be stopped at any call of a job, another take the job over and do it all, and the first come back: the same
-// rows, the same money, the same file, and nothing noted twice.
+// A worker may be stopped at any call of a job, another take the job over and do it all, and the first come back: the
+// same rows, the same money, the same file, and nothing noted twice.
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stopped, strikeEverywhere, type Death } from '../support/deaths.ts'

@@ -86,7 +86,7 @@ export function fakeQueue(): FakeQueue {
     state: async (_, jobId) => states.get(jobId) ?? 'unknown',
     keepSchedules: async () => [],
     assertReachable: () => {},
-    addCanary: async () => {},
+    addCanary: async () => null,
     close: async () => {},
   }
 }

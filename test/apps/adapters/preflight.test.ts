@@ -3,6 +3,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { claimed, connectionName, fitConnections } from '../../../apps/adapters/connections.ts'
+import { newId } from '../../../apps/adapters/ids.ts'
 import { preflight } from '../../../apps/adapters/preflight.ts'
 import { preflightRedis, unfitness, weakness } from '../../../apps/adapters/redis.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.ts'
@@ -37,6 +38,10 @@ describe('a Redis', () => {
   })
 })
 
+const LIMIT = `
+  SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - current_setting('reserved_connections')::int AS "limit"`
+
 describe('connections', () => {
   let database: TestDatabase
   let client: pg.Client
@@ -67,16 +72,27 @@ describe('connections', () => {
     expect(claimed([{ name: 'perdiem web 654321 of 5', open: 9 }])).toBe(9)
   })
 
+  it('of the other role count, too, and two that start together count one another', async () => {
+    const { rows } = await client.query<{ limit: number }>(LIMIT)
+    const most = Math.ceil(rows[0]!.limit * 0.6)
+    const started = await Promise.allSettled([
+      fitConnections(database.apiUrl, connectionName('web', newId(), most), most),
+      fitConnections(database.workerUrl, connectionName('worker', newId(), most), most),
+    ])
+    const fit = started.filter((one) => one.status === 'fulfilled')
+    for (const { value } of fit) await value.release()
+    expect(fit).toHaveLength(1)
+  })
+
   it('that fit are let through; one too many is refused before any is opened, by number', async () => {
-    const { rows } = await client.query<{ limit: number }>(`
-      SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-        - current_setting('reserved_connections')::int AS "limit"`)
+    const { rows } = await client.query<{ limit: number }>(LIMIT)
     const { limit } = rows[0]!
-    await fitConnections(database.workerUrl, 1)
     const claim = { kind: 'worker', databaseUrl: database.workerUrl, redisUrl: undefined, warn: () => {} }
     await expect(preflight({ ...claim, connections: limit + 1 })).rejects.toThrow(
-      new RegExp(`PostgreSQL allows ${limit} connections; this process may open ${limit + 5}, .*max_connections`),
+      new RegExp(`PostgreSQL allows ${limit} connections; this process may open ${limit + 6}, .*max_connections`),
     )
-    expect((await preflight({ ...claim, connections: 1, worked: 2 })).applicationName).toMatch(/ of 15$/)
+    const { applicationName, release } = await preflight({ ...claim, connections: 1, worked: 2 })
+    expect(applicationName).toMatch(/ of 16$/)
+    await release()
   })
 })

@@ -4,7 +4,7 @@ import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { connectDatabase, type ProcessDatabase } from '../../../apps/adapters/database.ts'
 import { newId } from '../../../apps/adapters/ids.ts'
-import { connectQueue, startWorkers, type JobQueue } from '../../../apps/adapters/queue.ts'
+import { connectQueue, startWorkers, troubleOf, type JobQueue } from '../../../apps/adapters/queue.ts'
 import { prefixOf } from '../../../apps/adapters/queue-backend.ts'
 import { dropLease, lookAfterSchedules, SCHEDULES_LEASE, startClockwork } from '../../../apps/adapters/schedules.ts'
 import { release } from '../../../apps/release.ts'
@@ -46,6 +46,8 @@ interface Store {
   kept(): Promise<Kept[]>
   /** Everything of the queue is gone. */
   lose(): Promise<void>
+  /** The schedules are there, and nothing of them waits. */
+  loseTicks(): Promise<void>
 }
 
 const postgresStore = (): Store => ({
@@ -57,6 +59,7 @@ const postgresStore = (): Store => ({
         WHERE j.state = 'delayed' ORDER BY 1`)
     ).rows,
   lose: async () => void (await superuser.query('DELETE FROM bullmq.job; DELETE FROM bullmq.scheduler')),
+  loseTicks: async () => void (await superuser.query('DELETE FROM bullmq.job WHERE scheduler_id IS NOT NULL')),
 })
 
 /** What is done as if so long ago: BullMQ reckons its instants in the process. */
@@ -92,6 +95,14 @@ function redisStore({ redis }: Backend): Store {
       return found.sort((a, b) => (a.id < b.id ? -1 : 1))
     },
     lose: async () => void (await redis!.client.flushall()),
+    async loseTicks() {
+      for (const key of keys) {
+        for (const [id] of await delayed(key)) {
+          await redis!.client.zrem(`${key}:delayed`, id)
+          await redis!.client.del(`${key}:${id}`)
+        }
+      }
+    },
   }
 }
 
@@ -103,6 +114,7 @@ describe.each(BACKENDS)('schedules on $name', ({ missing, start }) => {
     if (missing !== null) return
     backend = await start(database)
     queue = connectQueue(backend.worker, names, onError)
+    await waitUntil('the queue can be reached', () => troubleOf(queue) === null)
     store = backend.redis === null ? postgresStore() : redisStore(backend)
   })
   afterAll(async () => {
@@ -228,6 +240,16 @@ describe.each(BACKENDS)('schedules on $name', ({ missing, start }) => {
     expect((await superuser.query('SELECT 1 FROM leases')).rowCount).toBe(1)
     await clockwork.stop()
     expect((await superuser.query('SELECT 1 FROM leases')).rowCount).toBe(0)
+  })
+
+  test('a schedule that has lost its next tick, and would never fire again, is made anew', async () => {
+    const parts = leader()
+    await lookAfterSchedules(parts)
+    await store.loseTicks()
+    const asked: string[] = []
+    await lookAfterSchedules({ ...parts, fire: async (tick) => void asked.push(tick.name) })
+    expect(await idsAndPatterns()).toEqual(wanted(ticks))
+    expect(asked.sort()).toEqual(ticks.map(({ name }) => name).sort())
   })
 
   test('a tick tells the instant it was scheduled for', async () => {
