@@ -117,7 +117,7 @@ const COLUMNS = ['what', 'ours', 'floor', 'ratio', 'target', 'ok'] as const
 type Cells = Record<(typeof COLUMNS)[number], string>
 
 export function tableOf(rows: readonly Row[], judged: boolean): string {
-  const verdict = ({ ok }: Row): string => (ok === null ? '' : ok ? 'yes' : judged ? 'MISSED' : 'no')
+  const verdict = ({ ok }: Row): string => (ok === null || !judged ? '' : ok ? 'yes' : 'MISSED')
   const cells = rows.map((row) => ({ ...row, ok: verdict(row) }))
   const head: Cells = { what: 'what', ours: 'ours', floor: 'floor', ratio: 'ratio', target: 'target', ok: 'ok?' }
   const widths = COLUMNS.map((column) => Math.max(...[head, ...cells].map((row) => row[column].length)))

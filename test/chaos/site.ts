@@ -42,7 +42,7 @@ export interface Site {
 
 /** Every kill is followed by a start; PostgreSQL must have room for connections whose process has just died. */
 const POSTGRES = { max_connections: '400' }
-/** At crash points a dead worker's job is taken over so soon, or a run would be a wait. Storms have production's lock. */
+/** At crash points a dead worker's job is taken over so soon; storms have production's lock. */
 const LOCK_MS = 500
 /** Programs start in half the time when they need not be read anew. */
 const COMPILE_CACHE = join(tmpdir(), 'perdiem-compile-cache')
