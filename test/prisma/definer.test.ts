@@ -113,6 +113,32 @@ describe('functions that run as the owner', () => {
     expect(await due()).toEqual([{ key: 'one' }, { key: 'two' }])
   })
 
+  it('an action asked for again by its id, because its answer was lost, is the same one', async () => {
+    const [account, other, action] = [randomUUID(), randomUUID(), randomUUID()]
+    await superuser.query(
+      `INSERT INTO accounts (id, name, currency, timezone, bill_from, created_at)
+       SELECT one, 'A', 'usd', 'UTC', '2026-10-01', '2026-10-01Z' FROM unnest($1::uuid[]) AS one`,
+      [[account, other]],
+    )
+    const accept = async (by: string) =>
+      (
+        await api.query(
+          `SELECT verdict, action_id AS id FROM accept_action(
+             $1, $2, 'license.issue', '{}', 'test', '2026-10-02Z', gen_random_uuid(), NULL, '\\x00')`,
+          [by, action],
+        )
+      ).rows[0]
+    expect([await accept(account), await accept(account)]).toEqual([
+      { verdict: 'accepted', id: action },
+      { verdict: 'accepted', id: action },
+    ])
+    await expect(accept(other)).rejects.toThrow(/actions_pkey/)
+    const { rows } = await superuser.query('SELECT count(*)::int AS n FROM staged_jobs WHERE account_id = $1', [
+      account,
+    ])
+    expect(rows).toEqual([{ n: 1 }])
+  })
+
   it('an import is begun by an operator, once, and one at a time', async () => {
     const add = async (status: string) => {
       const { rows } = await superuser.query(

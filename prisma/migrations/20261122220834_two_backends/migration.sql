@@ -39,3 +39,17 @@ BEGIN
     EXECUTE replace(pg_get_functiondef(one), 'interval ''10 seconds''', 'interval ''2 seconds''');
   END LOOP;
 END $$;
+
+-- Without a key, too, an action is recorded once: whoever asks again with its id, because the answer to the first time was
+-- lost, hears that it is accepted.
+DO $$
+BEGIN
+  EXECUTE replace(
+    pg_get_functiondef('accept_action(uuid, uuid, text, jsonb, text, timestamptz, uuid, text, bytea)'::regprocedure),
+    '  PERFORM 1 FROM accounts',
+    '  IF p_key IS NULL AND EXISTS (SELECT 1 FROM actions WHERE id = p_id AND account_id = p_account) THEN
+    RETURN QUERY SELECT ''accepted'', p_id;
+    RETURN;
+  END IF;
+  PERFORM 1 FROM accounts');
+END $$;
