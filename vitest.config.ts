@@ -17,7 +17,8 @@ export default defineConfig({
     // Real databases and a real Chromium on two cores: slow is not wrong. No test asserts a time.
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    maxWorkers: 2,
+    // The kill tests mostly wait for processes to come up: one more than there are cores.
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     // The closing lines that CI reads; a reporter that redraws would hide them.
     reporters: ['default'],

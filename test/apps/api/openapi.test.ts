@@ -23,10 +23,11 @@ beforeAll(async () => {
   })
   license = issued.result.licenses[0].id
   action = issued.id
-  // A job that nobody knows how to do is dead at once.
+  // A job that nobody has known how to do for a day is dead.
   await asSuperuser(
     world,
-    `INSERT INTO staged_jobs (id, name, payload, key) VALUES (gen_random_uuid(), 'test.unknown', '{"a": 1}', 'x')`,
+    `INSERT INTO staged_jobs (id, name, payload, key, created_at)
+     VALUES (gen_random_uuid(), 'test.unknown', '{"a": 1}', 'x', now() - interval '25 hours')`,
   )
   await world.drain()
 })
