@@ -15,8 +15,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     // Real databases and a real Chromium on two cores: slow is not wrong. No test asserts a time.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 180_000,
+    hookTimeout: 300_000,
     // The kill tests mostly wait for processes to come up: one more than there are cores.
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },

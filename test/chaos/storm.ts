@@ -30,7 +30,7 @@ export interface StormResult {
 const FIRST_MONTH = 10
 const FIRST_YEAR = 2026
 /** Between two faults: long enough for work to begin, short enough for the next to strike in the middle of it. */
-const PAUSE_MS = [200, 2_500] as const
+const PAUSE_MS = [100, 1_500] as const
 
 const monthOf = (n: number): string => new Date(Date.UTC(FIRST_YEAR, FIRST_MONTH - 1 + n, 1)).toISOString().slice(0, 7)
 
