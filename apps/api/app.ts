@@ -57,7 +57,8 @@ export function createApp({ services, rateLimitPerMinute, extend }: AppOptions):
   app.use(helmet({ contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } }, hsts: false }))
   mountDocs(app)
   app.use(limiter(rateLimitPerMinute))
-  app.use(signInLimiter(rateLimitPerMinute))
+  const signIns = signInLimiter(rateLimitPerMinute)
+  app.use(signIns.refuse)
   app.use('/v1/admin/imports', operatorsOnly(services), express.json({ ...JSON_BODY, limit: IMPORT_BODY_MAX }))
   app.use(express.json(JSON_BODY))
   extend?.(app)
@@ -66,7 +67,7 @@ export function createApp({ services, rateLimitPerMinute, extend }: AppOptions):
   app.use(() => {
     throw notFound()
   })
-  app.use(problemHandler(services.log))
+  app.use(signIns.count, problemHandler(services.log))
   return app
 }
 

@@ -1,6 +1,6 @@
 // How many requests a minute a caller may send, and how many failed sign-ins an address.
-import type { RequestHandler, Response } from 'express'
-import { rateLimit } from 'express-rate-limit'
+import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express'
+import { ipKeyGenerator, rateLimit } from 'express-rate-limit'
 import { hash } from 'node:crypto'
 import { bearer } from './auth.ts'
 import { Problem, sendProblem } from './problem.ts'
@@ -30,16 +30,38 @@ export function limiter(perMinute: number): RequestHandler {
   })
 }
 
+export interface SignInLimiter {
+  /** Before anything is asked of the database. */
+  readonly refuse: RequestHandler
+  /** After the routes: an answer of 401 counts. Whoever signs in costs nothing here. */
+  readonly count: ErrorRequestHandler
+}
+
+const addressOf = (request: Request): string => ipKeyGenerator(request.socket.remoteAddress ?? 'unknown')
+
 /** Failed sign-ins, per address: made-up keys would each get a bucket of their own from the limiter by key. */
-export function signInLimiter(perMinute: number): RequestHandler {
-  return rateLimit({
+export function signInLimiter(perMinute: number): SignInLimiter {
+  let lastFailure = -Infinity
+  const failures = rateLimit({
     windowMs: WINDOW_MS,
     limit: perMinute,
     standardHeaders: false,
     legacyHeaders: false,
     validate: false,
-    skipSuccessfulRequests: true,
-    requestWasSuccessful: (_request, response) => response.statusCode !== 401,
+    keyGenerator: addressOf,
     handler: tooMany,
   })
+  return {
+    async refuse(request, response, next) {
+      if (performance.now() - lastFailure > WINDOW_MS) return next()
+      const known = await failures.getKey(addressOf(request))
+      if ((known?.totalHits ?? 0) < perMinute) next()
+      else tooMany(request, response)
+    },
+    count(error, request, response, next) {
+      if (!(error instanceof Problem && error.status === 401)) return next(error)
+      lastFailure = performance.now()
+      void failures(request, response, () => next(error))
+    },
+  }
 }
