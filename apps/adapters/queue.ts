@@ -4,7 +4,6 @@ import type { Job } from '../../jobs/kit/job.ts'
 import { queueOf } from '../../jobs/kit/job.ts'
 import { crashPoint } from './crash-point.ts'
 import { newId } from './ids.ts'
-import { quieten } from './log.ts'
 import { KEEP, openBackend, type QueueAddress, type QueueBackend } from './queue-backend.ts'
 
 export interface QueueEntry {
@@ -66,12 +65,11 @@ export function connectQueue(
   names: readonly string[],
   onError: (error: Error) => void,
 ): JobQueue {
-  const tell = quieten(onError)
-  const backend = openBackend(address, 'add', ADD_CONNECTIONS, tell)
+  const backend = openBackend(address, 'add', ADD_CONNECTIONS, onError)
   const queues = new Map(
     names.map((name) => {
       const queue = backend.queue(name)
-      queue.on('error', tell)
+      queue.on('error', onError)
       return [name, queue]
     }),
   )
@@ -204,8 +202,7 @@ export function startWorkers(
   handlers: WorkHandlers,
   onError: (error: Error) => void,
 ): QueueWorkers {
-  const tell = quieten(onError)
-  const backend = openBackend(address, 'work', concurrency.size + WORK_CONNECTIONS, tell)
+  const backend = openBackend(address, 'work', concurrency.size + WORK_CONNECTIONS, onError)
   const plates = new Map([...concurrency].map(([name, parallel]) => [name, plate(parallel)]))
   const workers = [...concurrency].map(([name, parallel]) => {
     const worker = backend.worker(name, (job: BullJob) => plates.get(name)!.eat(() => workOne(job, handlers)), {
@@ -216,7 +213,7 @@ export function startWorkers(
       maxStalledCount: 5,
       ...KEEP,
     })
-    worker.on('error', tell)
+    worker.on('error', onError)
     return worker
   })
   return {

@@ -53,8 +53,6 @@ export function openBoardQueues(
 
 function openStore(address: QueueAddress, onError: (error: Error) => void) {
   const backend: QueueBackend = openBackend(address, 'add', postgresConnections(address), onError)
-  // Seven queues would each repeat what their one connection to Redis has told already, every second.
-  const listener = address.redisUrl === undefined ? onError : () => {}
-  const queues = names.map((name) => backend.queue(name).on('error', listener))
+  const queues = names.map((name) => backend.queue(name).on('error', onError))
   return { backend, queues }
 }

@@ -2,7 +2,7 @@
 // jobs. Nothing else of Perdiem needs it.
 import { sandboxClock, wallClock } from '../adapters/clock.ts'
 import { connectDatabase } from '../adapters/database.ts'
-import { createLog } from '../adapters/log.ts'
+import { createLog, quieten } from '../adapters/log.ts'
 import { preflight } from '../adapters/preflight.ts'
 import { boardConfig, type BoardConfig } from '../config.ts'
 import { runProcess, type Running } from '../lifecycle.ts'
@@ -19,7 +19,7 @@ const PORT = 3_001
 
 export async function startBoard(config: BoardConfig): Promise<Running> {
   const log = createLog({ name: 'board', level: config.LOG_LEVEL ?? 'info' })
-  const onError = (error: unknown): void => log.warn({ err: error }, 'queue')
+  const onError = quieten((error) => log.warn({ err: error }, 'queue'))
   const databaseUrl = config.API_DATABASE_URL
   const { address, applicationName, release } = await preflight({
     kind: 'board',

@@ -6,6 +6,7 @@ import { ensureCustomer } from '../../jobs/payments/ensure-customer.ts'
 import type { SandboxClock } from '../adapters/clock.ts'
 import { connectDatabase } from '../adapters/database.ts'
 import { fromPublicId, toPublicId } from '../adapters/ids.ts'
+import { quieten } from '../adapters/log.ts'
 import { readKeptMail } from '../adapters/mailer.ts'
 import { createRelay } from '../adapters/outbox.ts'
 import { connectQueue } from '../adapters/queue.ts'
@@ -37,7 +38,7 @@ export interface SandboxCalls {
 }
 
 export function createSandbox(config: ApiConfig, services: Services): SandboxCalls {
-  const onError = (error: unknown): void => services.log.warn({ err: error }, 'sandbox queue')
+  const onError = quieten((error) => services.log.warn({ err: error }, 'sandbox queue'))
   const queue = connectQueue({ databaseUrl: config.WORKER_DATABASE_URL!, redisUrl: config.REDIS_URL }, queues, onError)
   const relay = createRelay(queue, onError)
   // As the worker: ticks and quiet concern every account.
